@@ -1,0 +1,61 @@
+# make repro   build everything: data, features, heads, metrics
+# make test    run the tests
+# make check   format, lint and types, as CI does
+# make format  apply the formatter and safe fixes
+# make bench   run the benchmarks (make bench NAME=extract for one)
+# make clean   remove what make built here, except .features and DVC's cache
+# make lock    resolve the dependencies anew into requirements/lock.txt
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+INSTALLED := $(VENV)/.installed
+
+.PHONY: setup repro test check format bench clean lock
+.DEFAULT_GOAL := repro
+
+setup: $(INSTALLED)
+	@python -m stages.samples
+
+$(INSTALLED): requirements/lock.txt requirements/samples.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "icehouse: $(PYTHON) is older than 3.11; use make PYTHON=python3.11"; exit 2; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check -r requirements/lock.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/samples.txt
+	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup
+	@python -m stages.check
+	dvc repro
+
+test: setup
+	python -m pytest
+
+check: $(INSTALLED)
+	ruff format --check .
+	ruff check .
+	mypy
+
+format: $(INSTALLED)
+	ruff format .
+	ruff check --fix .
+
+bench: setup
+	python -m benchmarks $(NAME)
+
+clean:
+	rm -rf data/encoders data/text data/labels data/features models
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+
+# CUDA packages are left to whichever build of torch pip finds: it pins them itself.
+lock:
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv==0.13.9
+	( echo "# Made by make lock; do not edit."; \
+	  env -u PIP_FIND_LINKS $(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --universal \
+	    --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet \
+	  | grep -vE '^(nvidia-|cuda-|triton)' ) > requirements/lock.txt
+	rm -rf $(VENV)-lock
