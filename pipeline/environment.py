@@ -1,0 +1,82 @@
+"""Where the pipeline runs is not a parameter: device, threads and store come from the environment.
+
+``ICEHOUSE_DEVICE``   ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best that is there.
+``ICEHOUSE_THREADS``  CPU threads of torch; by default torch's own choice.
+``FEATURE_STORE``     folder of the local feature store; by default ``.features`` at the root of
+                      the main checkout, which DVC names in ``DVC_ROOT``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import MachineError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def store_path() -> Path:
+    """Folder of the local feature store, absolute; it may not exist yet."""
+    chosen = os.environ.get("FEATURE_STORE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    root = os.environ.get("DVC_ROOT")
+    return (Path(root) if root else _repository_root()) / ".features"
+
+
+def _repository_root() -> Path:
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+    return here
+
+
+def use_threads() -> int:
+    """Applies ``ICEHOUSE_THREADS`` to torch and returns the number of threads in use.
+
+    Raises:
+        MachineError: the variable is not a whole number of at least 1.
+    """
+    import torch
+
+    asked = os.environ.get("ICEHOUSE_THREADS")
+    if asked:
+        if not asked.isdigit() or int(asked) < 1:
+            raise MachineError(f"ICEHOUSE_THREADS={asked}: must be a whole number of at least 1")
+        torch.set_num_threads(int(asked))
+    return torch.get_num_threads()
+
+
+def choose_device() -> torch.device:
+    """The device to compute on: ``ICEHOUSE_DEVICE``, else CUDA, else MPS, else the CPU.
+
+    Raises:
+        MachineError: the asked device is not a device, or is not on this machine.
+    """
+    import torch
+
+    asked = os.environ.get("ICEHOUSE_DEVICE")
+    if not asked:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise MachineError(
+            f"ICEHOUSE_DEVICE={asked}: not a device; use cuda, cuda:<number>, mps or cpu"
+        ) from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise MachineError(
+            f"ICEHOUSE_DEVICE={asked}: this machine has no such device; unset it or use cpu"
+        )
+    return device
