@@ -1,0 +1,1 @@
+"""Raw corpora to texts and labels, kept apart: one module per format, validation, splits."""

@@ -1,0 +1,58 @@
+"""The registry of raw formats: one reader per name in ``corpora.<name>.format``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pipeline.corpus.conll import read_conll
+from pipeline.corpus.jsonl import read_jsonl
+from pipeline.corpus.records import Example
+from pipeline.corpus.settings import CorpusSettings
+from pipeline.errors import DataError
+
+READERS: dict[str, Callable[[Path, CorpusSettings], Iterator[Example]]] = {
+    "jsonl": read_jsonl,
+    "conll": read_conll,
+}
+
+
+def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
+    """All examples of a raw corpus, in file order, checked as far as one file can be.
+
+    Raises:
+        DataError: the file cannot be read, holds no example, an id twice, a text without words, or
+            not exactly one tag per word.
+    """
+    examples: list[Example] = []
+    first_line: dict[str, int] = {}
+    for example in READERS[settings.format](path, settings):
+        where = f"{path}:{example.line}"
+        if example.id in first_line:
+            raise DataError(
+                f"{where}: id {example.id!r} is already used on line {first_line[example.id]}"
+            )
+        first_line[example.id] = example.line
+        if not example.text or (isinstance(example.text, str) and not example.text.strip()):
+            raise DataError(f"{where}: the text is empty; remove the row or give it text")
+        for name, kind in settings.labels.items():
+            if kind == "tags" and len(example.labels[name]) != len(example.text):
+                raise DataError(
+                    f"{where}: {len(example.labels[name])} tags in {name!r} "
+                    f"for {len(example.text)} words"
+                )
+        _refuse_surrogates(example, where)
+        examples.append(example)
+    if not examples:
+        raise DataError(f"{path}: holds no example")
+    return examples
+
+
+def _refuse_surrogates(example: Example, where: str) -> None:
+    r"""JSON can spell half a character (``"\\ud800"``), which no file can hold as UTF-8."""
+    parts = (example.text,) if isinstance(example.text, str) else example.text
+    for part in (example.id, *parts):
+        try:
+            part.encode("utf-8")
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: holds a lone surrogate, which is not a character") from None

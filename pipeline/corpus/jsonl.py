@@ -1,0 +1,79 @@
+"""JSON Lines: one object per line, with the fields that the corpus settings name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.corpus.lines import numbered_lines
+from pipeline.corpus.records import Example, Label, Text
+from pipeline.corpus.settings import CorpusSettings
+from pipeline.errors import DataError
+
+
+def read_jsonl(path: Path, settings: CorpusSettings) -> Iterator[Example]:
+    """Yields the examples of a JSONL file in order; blank lines are allowed.
+
+    Without an ``id`` field, an example's id is its line number.
+
+    Raises:
+        DataError: a line is not an object with the named fields of the right types.
+    """
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        if not isinstance(row, dict):
+            raise DataError(f'{where}: must be a JSON object with fields, like {{"text": ...}}')
+        yield Example(
+            id=str(number) if settings.id is None else _id(row, settings.id, where),
+            text=_text(row, settings, where),
+            labels={name: _label(row, name, kind, where) for name, kind in settings.labels.items()},
+            line=number,
+        )
+
+
+def _field(row: dict[str, Any], name: str, where: str) -> Any:
+    if name not in row:
+        raise DataError(
+            f"{where}: field {name!r} is missing; this line has {', '.join(map(repr, row))}"
+        )
+    return row[name]
+
+
+def _id(row: dict[str, Any], name: str, where: str) -> str:
+    value = _field(row, name, where)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise DataError(f"{where}: field {name!r} must be a non-empty string or a whole number")
+    return str(value)
+
+
+def _text(row: dict[str, Any], settings: CorpusSettings, where: str) -> Text:
+    name = settings.input_field
+    value = _field(row, name, where)
+    if settings.text is not None:
+        if not isinstance(value, str):
+            raise DataError(f"{where}: field {name!r} must be a string of text")
+        return value
+    return _strings(value, name, where)
+
+
+def _label(row: dict[str, Any], name: str, kind: str, where: str) -> Label:
+    value = _field(row, name, where)
+    if kind == "tags":
+        return _strings(value, name, where)
+    if not isinstance(value, str) or value == "":
+        raise DataError(f"{where}: label {name!r} must be a non-empty string")
+    return value
+
+
+def _strings(value: Any, name: str, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise DataError(f"{where}: field {name!r} must be a list of strings")
+    return tuple(value)

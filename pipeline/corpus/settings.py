@@ -1,0 +1,81 @@
+"""The settings of one row of ``corpora`` in ``params.yaml``."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Section
+
+LabelKind = Literal["class", "tags"]
+SPLITS = ("train", "dev", "test")
+
+
+class SplitSettings(Section):
+    """Fractions of the rows; they add up to 1."""
+
+    train: float = Field(gt=0, lt=1)
+    dev: float = Field(gt=0, lt=1)
+    test: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train + self.dev + self.test
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(f"train, dev and test must add up to 1, not {total:g}")
+        return self
+
+
+class CorpusSettings(Section):
+    """A body of text with label columns and a split.
+
+    Exactly one of ``text`` (raw text) and ``words`` (a list of words) names the input field;
+    ``labels`` maps label fields to what they hold: one class per row, or one tag per word.
+    """
+
+    path: str = Field(min_length=1)
+    format: Literal["jsonl", "conll"]
+    columns: tuple[str, ...] | None = None
+    id: str | None
+    text: str | None = None
+    words: str | None = None
+    labels: dict[str, LabelKind] = Field(min_length=1)
+    split: SplitSettings
+    stratify: str | None
+    seed: int = Field(ge=0)
+
+    @property
+    def input_field(self) -> str:
+        """Name of the field that holds the text or the words."""
+        return self.text or self.words or ""
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> Self:
+        if (self.text is None) == (self.words is None):
+            raise ValueError("name either the field of raw 'text' or the field of 'words'")
+        if self.format == "conll":
+            if not self.columns:
+                raise ValueError("format conll needs 'columns', the names of its columns in order")
+            if len(set(self.columns)) != len(self.columns):
+                raise ValueError("'columns' names a column twice")
+            if self.words is None or self.id is not None:
+                raise ValueError("format conll holds 'words', and 'id' must be null")
+            missing = {self.words, *self.labels} - set(self.columns)
+            if missing:
+                raise ValueError(f"'columns' does not name {', '.join(sorted(missing))}")
+            if "class" in self.labels.values():
+                raise ValueError("format conll holds labels of kind 'tags', one per word")
+        elif self.columns is not None:
+            raise ValueError("'columns' is for format conll")
+        if "tags" in self.labels.values() and self.words is None:
+            raise ValueError("labels of kind 'tags' need 'words' as input, one tag per word")
+        names = [name for name in (self.id, self.input_field, *self.labels) if name is not None]
+        if len(set(names)) != len(names):
+            raise ValueError("id, text, words and labels must be different fields")
+        if set(self.labels) & {"id", "split"}:
+            raise ValueError("a label must not be called 'id' or 'split'; rename the field")
+        if self.stratify is not None and self.labels.get(self.stratify) != "class":
+            raise ValueError("'stratify' must be null or name a label of kind 'class'")
+        return self
