@@ -1,0 +1,40 @@
+"""The settings of one row of ``encoders`` in ``params.yaml``."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.params import Section
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class EncoderSettings(Section):
+    """A frozen model: ``package:<package>/<folder>``, a local folder, or a Hub id with revision.
+
+    A source that starts with ``.``, ``/`` or ``~`` is a folder.
+    """
+
+    source: str = Field(min_length=1)
+    revision: str | None
+
+    @property
+    def kind(self) -> Literal["package", "folder", "hub"]:
+        """Where the model comes from."""
+        if self.source.startswith("package:"):
+            return "package"
+        return "folder" if self.source[0] in "./~" else "hub"
+
+    @model_validator(mode="after")
+    def _revision_is_a_commit(self) -> Self:
+        if self.kind != "hub" and self.revision is not None:
+            raise ValueError("'revision' is for Hub models; use null here")
+        if self.revision is not None and not _COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision {self.revision!r} is a name that may move; "
+                "use the 40 hexadecimal digits of a commit"
+            )
+        return self

@@ -1,0 +1,237 @@
+"""Materialises an encoder: its files, frozen in one folder, with the digest of each.
+
+Everything later reads that folder and nothing else, so that next year needs neither the Hub nor
+luck, and weights that change at their source are never mixed with old features.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.errors import EncoderError
+from pipeline.files import atomic_directory, readable_json, sha256_file
+from pipeline.packages import PackageFilesMissingError, package_files
+
+DESCRIPTION = "encoder.json"
+CONFIG = "config.json"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
+"""What tokenizers of BERT-type models are made of; a model has some of them."""
+
+
+@dataclass(frozen=True)
+class EncoderSnapshot:
+    """A materialised encoder: its folder and the SHA-256 of each of its files, by role."""
+
+    folder: Path
+    weights: dict[str, str]
+    config: dict[str, str]
+    tokenizer: dict[str, str]
+    depth: int
+    width: int
+
+    def fingerprint(self) -> dict[str, dict[str, str]]:
+        """What decides the values that this encoder computes; goes into every recipe."""
+        return {"weights": self.weights, "config": self.config, "tokenizer": self.tokenizer}
+
+
+def materialise(settings: EncoderSettings, folder: Path) -> None:
+    """Copies the encoder's files into ``folder`` with a description of them.
+
+    Raises:
+        EncoderError: the source cannot be found, or lacks weights, a configuration or a tokenizer.
+    """
+    files = encoder_files(source_files(settings), settings.source)
+    with atomic_directory(folder) as temporary:
+        for name, path in files.items():
+            shutil.copyfile(path, temporary / name)
+        digests = {name: sha256_file(temporary / name) for name in files}
+        config = json.loads((temporary / CONFIG).read_text(encoding="utf-8"))
+        description = {
+            # A folder's path says where one machine had it; outputs name no machine.
+            "source": "folder" if settings.kind == "folder" else settings.source,
+            "revision": settings.revision,
+            "model_type": config.get("model_type"),
+            "depth": _config_size(config, ("num_hidden_layers", "n_layers"), settings.source),
+            "width": _config_size(config, ("hidden_size", "dim"), settings.source),
+            **_by_role(digests),
+        }
+        (temporary / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
+
+
+def read_snapshot(folder: Path, *, verify: bool) -> EncoderSnapshot:
+    """Reads the description of a materialised encoder.
+
+    Args:
+        folder: what ``materialise`` wrote.
+        verify: also compare every file with its digest (reads all weights once).
+
+    Raises:
+        EncoderError: the folder is no materialised encoder, or a file is not as described.
+    """
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EncoderError(
+            f"{folder}: holds no encoder ({DESCRIPTION} is missing); run `dvc repro`"
+        ) from None
+    snapshot = EncoderSnapshot(
+        folder=folder,
+        **{key: description[key] for key in ("weights", "config", "tokenizer", "depth", "width")},
+    )
+    if verify:
+        for digests in snapshot.fingerprint().values():
+            for name, expected in digests.items():
+                path = folder / name
+                if not path.is_file() or sha256_file(path) != expected:
+                    raise EncoderError(
+                        f"{path}: is not the file that was materialised; "
+                        f"remove {folder} and run `dvc repro`"
+                    )
+    return snapshot
+
+
+def source_files(settings: EncoderSettings) -> dict[str, Path]:
+    """All files at the top of an encoder's source, by name, wherever the source is.
+
+    Raises:
+        EncoderError: there is no such source.
+    """
+    if settings.kind == "package":
+        prefix = settings.source.removeprefix("package:")
+        try:
+            return package_files(prefix)
+        except PackageFilesMissingError as error:
+            raise EncoderError(
+                f"encoder source {settings.source!r}: {error}; install the package, "
+                f"for the default encoder with `make setup`"
+            ) from None
+    folder = (
+        Path(settings.source).expanduser()
+        if settings.kind == "folder"
+        else _download(settings.source, settings.revision)
+    )
+    if not folder.is_dir():
+        raise EncoderError(f"encoder source {settings.source!r}: no such folder")
+    return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def encoder_files(files: Mapping[str, Path], source: str) -> dict[str, Path]:
+    """Chooses the files that an encoder is made of: configuration, weights, tokenizer.
+
+    Raises:
+        EncoderError: one of the three is not there, or the weights are not safetensors.
+    """
+    weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
+    index = "model.safetensors.index.json"
+    if index in files:
+        listed = json.loads(files[index].read_text(encoding="utf-8"))["weight_map"].values()
+        weights = [index, *sorted(set(listed))]
+    elif "model.safetensors" in weights:
+        weights = ["model.safetensors"]
+    tokenizer = [name for name in TOKENIZER_FILES if name in files]
+    for role, names, advice in (
+        ("config.json", [CONFIG] if CONFIG in files else [], "is it a transformers model?"),
+        ("safetensors weights", weights, "convert them with save_pretrained; pickles are not read"),
+        ("tokenizer files", tokenizer, "save the model's tokenizer beside it"),
+    ):
+        if not names or any(name not in files for name in names):
+            raise EncoderError(f"encoder source {source!r}: has no {role}; {advice}")
+    return {name: files[name] for name in sorted({CONFIG, *weights, *tokenizer})}
+
+
+def source_config(settings: EncoderSettings) -> dict[str, Any] | None:
+    """The model's configuration if it can be read without the network, else ``None``."""
+    if settings.kind == "hub":
+        return None
+    path = source_files(settings).get(CONFIG)
+    if path is None:
+        raise EncoderError(f"encoder source {settings.source!r}: has no {CONFIG}")
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return config
+
+
+def changed_files(settings: EncoderSettings, folder: Path) -> list[str]:
+    """Names of files that differ between a source folder and the snapshot made of it."""
+    snapshot = read_snapshot(folder, verify=False)
+    known = {name: sha for role in snapshot.fingerprint().values() for name, sha in role.items()}
+    now = encoder_files(source_files(settings), settings.source)
+    return sorted(
+        name
+        for name in {*known, *now}
+        if name not in now or name not in known or sha256_file(now[name]) != known[name]
+    )
+
+
+def hub_commit(model: str) -> str | None:
+    """The commit that a Hub model's main branch is at now; ``None`` without a network."""
+    from huggingface_hub import HfApi
+
+    try:
+        return HfApi().model_info(model, timeout=5).sha
+    except Exception:  # whatever the network does, the advice below works without it
+        return None
+
+
+def pin_advice(model: str) -> str:
+    """What to write as ``revision`` for a Hub model that has none."""
+    commit = hub_commit(model)
+    if commit is not None:
+        return f"a Hub model needs a commit; its main branch is now at: revision: {commit}"
+    return (
+        "a Hub model needs a commit, and the Hub could not be asked for it; copy the 40 "
+        "hexadecimal digits from the model page, 'Files and versions', 'History'"
+    )
+
+
+def _download(model: str, revision: str | None) -> Path:
+    if revision is None:
+        raise EncoderError(f"encoder source {model!r}: {pin_advice(model)}")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import snapshot_download
+
+    wanted = [CONFIG, "*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise EncoderError(
+            f"encoder source {model!r} at {revision[:8]}: cannot be downloaded: {reason}; "
+            "check the name and the network, or use a folder that holds the model"
+        ) from error
+
+
+def _config_size(config: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:
+    for name in names:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise EncoderError(f"encoder source {source!r}: its config.json has no {names[0]}")
+
+
+def _by_role(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    roles: dict[str, dict[str, str]] = {"weights": {}, "config": {}, "tokenizer": {}}
+    for name, digest in digests.items():
+        if name == CONFIG:
+            roles["config"][name] = digest
+        elif name in TOKENIZER_FILES:
+            roles["tokenizer"][name] = digest
+        else:
+            roles["weights"][name] = digest
+    return roles
