@@ -1,0 +1,174 @@
+"""Runs the encoder on the rows that no shard has, and writes the files that the store lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.corpus.records import Text
+from pipeline.encoder.forward import FrozenEncoder
+from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.errors import StoreError
+from pipeline.extraction.plan import RowPlan, ShardWork, Texts
+from pipeline.store import layout
+from pipeline.store.keys import Recipe
+from pipeline.store.local import LocalStore, RowIndex
+from pipeline.store.writer import ShardTokens, key_array, row_offsets, write_layer, write_tokens
+
+_BLOCK_TOKENS = 65536
+"""Tokens that are encoded together before their shards are written; bounds the memory."""
+
+States = dict[tuple[int, int], npt.NDArray[Any]]
+"""(tokens, width) in storage precision, by row and layer."""
+
+
+def compute_missing(
+    texts: Texts,
+    tokenizer: RowTokenizer,
+    load_encoder: Callable[[], FrozenEncoder],
+    *,
+    plan: RowPlan,
+    work: Sequence[ShardWork],
+    store: LocalStore,
+    recipe: Recipe,
+    width: int,
+    machine: Mapping[str, Any],
+    progress: Callable[[int], object],
+) -> None:
+    """Completes the store for a plan, shard after shard.
+
+    Args:
+        load_encoder: called once, and only if a row has to be computed.
+        machine: what the store's log says of this machine.
+        progress: told the number of tokens of each row encoded.
+
+    Raises:
+        StoreError: a state is not finite in the storage precision.
+    """
+    store.write_recipe(recipe)
+    index = store.index()
+    encoder: FrozenEncoder | None = None
+    inputs = _distinct_inputs(texts, plan)
+    for block in _blocks(work):
+        begin = time.perf_counter()
+        rows = _tokenised(inputs, tokenizer, block)
+        states: States = {}
+        numbers = [row for item in block for row in item.compute]
+        if numbers:
+            encoder = encoder or load_encoder()
+            for position, by_layer in encoder.encode([rows[row] for row in numbers]):
+                row = numbers[position]
+                for layer, values in by_layer.items():
+                    states[row, layer] = _to_storage(values, recipe, layer, plan, row)
+                progress(rows[row].length)
+        for item in block:
+            _write(item, plan, rows, states, store, index, recipe, width)
+        store.log(
+            {
+                **machine,
+                "shards": [item.shard.name for item in block],
+                "layers": sorted({layer for item in block for layer in item.layers}),
+                "rows": len(numbers),
+                "tokens": sum(item.tokens for item in block),
+                "seconds": round(time.perf_counter() - begin, 3),
+            }
+        )
+
+
+def _blocks(work: Sequence[ShardWork]) -> Iterator[list[ShardWork]]:
+    """Shards to write, in groups with enough rows to compute for well-filled packs."""
+    block: list[ShardWork] = []
+    for item in work:
+        block.append(item)
+        if (
+            sum(one.tokens for one in block) >= _BLOCK_TOKENS
+            or sum(one.shard.tokens for one in block) >= 4 * _BLOCK_TOKENS
+        ):
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _distinct_inputs(texts: Texts, plan: RowPlan) -> Iterator[tuple[int, Text]]:
+    """Yields ``(row, input)`` in the order of rows, each at its first occurrence."""
+    following = 0
+    for position, (_, text) in enumerate(texts()):
+        if plan.example_rows[position] == following:
+            yield following, text
+            following += 1
+
+
+def _tokenised(
+    inputs: Iterator[tuple[int, Text]], tokenizer: RowTokenizer, block: Sequence[ShardWork]
+) -> dict[int, TokenisedRow]:
+    """The rows of a block's shards, tokenised again: the plan keeps their lengths only."""
+    wanted = {row for item in block for row in range(item.shard.first, item.shard.end)}
+    found: dict[int, Text] = {}
+    while len(found) < len(wanted):
+        row, text = next(inputs)
+        if row in wanted:
+            found[row] = text
+    return dict(zip(found, tokenizer(list(found.values())), strict=True))
+
+
+def _to_storage(
+    values: npt.NDArray[np.float32], recipe: Recipe, layer: int, plan: RowPlan, row: int
+) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):  # reported below, with the text's id
+        stored = values.astype(recipe.storage_dtype)
+    if not np.isfinite(stored).all():
+        example = plan.example_ids[int(np.flatnonzero(plan.example_rows == row)[0])]
+        advice = "" if recipe.storage_dtype == "float32" else "; set storage_dtype: float32"
+        raise StoreError(
+            f"layer {layer} of text {example!r} has values that are not finite in "
+            f"{recipe.storage_dtype}{advice}"
+        )
+    return stored
+
+
+def _write(
+    item: ShardWork,
+    plan: RowPlan,
+    rows: Mapping[int, TokenisedRow],
+    states: States,
+    store: LocalStore,
+    index: RowIndex,
+    recipe: Recipe,
+    width: int,
+) -> None:
+    shard = item.shard
+    numbers = range(shard.first, shard.end)
+    for layer in item.layers:
+        hidden = np.empty((shard.tokens, width), recipe.storage_dtype)
+        start = 0
+        for row in numbers:
+            end = start + int(plan.lengths[row])
+            computed = states.get((row, layer))
+            hidden[start:end] = (
+                index.states(plan.keys[row], layer) if computed is None else computed
+            )
+            start = end
+        write_layer(store.path(shard.name, layout.layer_file(layer)), hidden, layer=layer)
+    if layout.TOKENS in item.files:
+        tokens = _shard_tokens([rows[row] for row in numbers], plan.keys[shard.first : shard.end])
+        write_tokens(store.path(shard.name, layout.TOKENS), tokens)
+
+
+def _shard_tokens(rows: Sequence[TokenisedRow], keys: Sequence[bytes]) -> ShardTokens:
+    return ShardTokens(
+        per_token={
+            layout.INPUT_IDS: np.concatenate([row.input_ids for row in rows]),
+            layout.SEGMENT_IDS: np.concatenate([row.segment_ids for row in rows]),
+            layout.WORD_INDEX: np.concatenate([row.word_index for row in rows]),
+            layout.CHAR_OFFSETS: np.concatenate([row.char_offsets for row in rows]),
+        },
+        row_offsets=row_offsets(np.array([row.length for row in rows], np.int32)),
+        row_keys=key_array(keys),
+        row_full_length=np.array([row.full_length for row in rows], np.int32),
+        row_words=np.array([row.words for row in rows], np.int32),
+    )

@@ -1,0 +1,44 @@
+"""What it would cost to keep one more layer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import StoreError
+from pipeline.files import canonical_json
+from pipeline.store.manifest import read_manifest
+
+
+def cost_of_layer(features: Path, layer: int, *, store_root: Path) -> str:
+    """Disk and time that adding a layer takes, in words; what is not known is left out.
+
+    Args:
+        features: the folder of the features row, which may not exist yet.
+        layer: the layer to add, counted from the start.
+        store_root: the local store, whose log says how fast rows were computed here.
+    """
+    try:
+        manifest = read_manifest(features)
+    except StoreError:
+        return "disk and time are known after the first extraction"
+    size = manifest.tokens * manifest.width * np.dtype(manifest.dtype).itemsize
+    words = f"about {size / 1e6:.0f} MB of disk"
+    rate = _seconds_per_token_and_layer(store_root, manifest.recipe)
+    if rate is not None:
+        words += f" and {max(1.0, rate * manifest.tokens * (layer + 1)):.0f} s of encoding"
+    return words
+
+
+def _seconds_per_token_and_layer(store_root: Path, recipe: dict[str, object]) -> float | None:
+    digest = hashlib.sha256(canonical_json(recipe).encode("utf-8")).hexdigest()
+    try:
+        log = (store_root / digest[:32] / "log.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    entries = [json.loads(line) for line in log.splitlines()]
+    work = sum(entry["tokens"] * (max(entry["layers"]) + 1) for entry in entries if entry["layers"])
+    return sum(entry["seconds"] for entry in entries) / work if work else None

@@ -1,0 +1,67 @@
+"""Recipes, row keys and shard names: what decides a row's values, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.corpus.records import Text
+from pipeline.files import canonical_json
+from pipeline.store.layout import EXTRACTOR_VERSION, FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything besides the text that decides a row's values at a given layer.
+
+    Which layers are kept is not part of it, nor are device, torch version and type of CPU: they
+    are logged beside the shards, outside the hashed bytes.
+
+    Attributes:
+        encoder: SHA-256 of each file of the encoder, by role.
+        max_length: longest row in tokens, special tokens included.
+        long_texts: what happened to longer texts.
+        compute_dtype: precision of the forward pass.
+        storage_dtype: precision of the stored states.
+    """
+
+    encoder: dict[str, dict[str, str]]
+    max_length: int
+    long_texts: str
+    compute_dtype: str
+    storage_dtype: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as the manifest holds it."""
+        return {
+            "format": FORMAT_VERSION,
+            "extractor": EXTRACTOR_VERSION,
+            "encoder": self.encoder,
+            "max_length": self.max_length,
+            "long_texts": self.long_texts,
+            "compute_dtype": self.compute_dtype,
+            "storage_dtype": self.storage_dtype,
+        }
+
+    def digest(self) -> str:
+        """SHA-256 of the recipe's canonical JSON, in hexadecimal."""
+        return hashlib.sha256(canonical_json(self.as_json()).encode("utf-8")).hexdigest()
+
+
+def row_key(recipe_digest: str, text: Text) -> bytes:
+    """The 32-byte key of one input under a recipe.
+
+    Text and words are different inputs even where they read alike: they tokenise differently.
+    """
+    form = "text" if isinstance(text, str) else "words"
+    return hashlib.sha256(f"{recipe_digest}\n{canonical_json([form, text])}".encode()).digest()
+
+
+def shard_name(keys: Sequence[bytes]) -> str:
+    """The name of the shard that holds these rows in this order: 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for key in keys:
+        digest.update(key)
+    return digest.hexdigest()[:32]

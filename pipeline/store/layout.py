@@ -1,0 +1,68 @@
+"""Names in the feature store's files, defined once. docs/feature-store-format.md is the spec."""
+
+from __future__ import annotations
+
+FORMAT_VERSION = 1
+EXTRACTOR_VERSION = 1
+"""Raised whenever the values that extraction writes for the same recipe change."""
+
+# In data/features/<features>/
+MANIFEST = "manifest.json"
+ENTRANCE = "features.h5"
+SHARDS = "shards"
+
+# In shards/<shard>/
+TOKENS = "tokens.h5"
+
+# Datasets of tokens.h5
+INPUT_IDS = "input_ids"
+SEGMENT_IDS = "segment_ids"
+WORD_INDEX = "word_index"
+CHAR_OFFSETS = "char_offsets"
+ROW_OFFSETS = "row_offsets"
+ROW_KEYS = "row_keys"
+ROW_FULL_LENGTH = "row_full_length"
+ROW_WORDS = "row_words"
+PER_TOKEN = (INPUT_IDS, SEGMENT_IDS, WORD_INDEX, CHAR_OFFSETS)
+
+# Dataset of layer_<NN>.h5
+HIDDEN = "hidden"
+
+# Groups and datasets of features.h5
+EXAMPLES_ID = "examples/id"
+EXAMPLES_ROW = "examples/row"
+ROWS_OFFSETS = "rows/offsets"
+ROWS_KEYS = "rows/keys"
+
+KEY_BYTES = 32
+FILL_INTEGER = -9
+"""What a virtual dataset of whole numbers reads where a shard is missing; states read NaN."""
+
+ATTRIBUTE_TYPE = "encoding-type"
+ATTRIBUTE_VERSION = "encoding-version"
+TYPE_TOKENS = "icehouse-tokens"
+TYPE_LAYER = "icehouse-layer"
+TYPE_ENTRANCE = "icehouse-features"
+
+# One library version bound for all files, so that equal content is equal bytes.
+LIBVER = ("v110", "v110")
+
+
+def layer_file(layer: int) -> str:
+    """File of one layer in a shard's folder."""
+    return f"layer_{layer:02d}.h5"
+
+
+def layer_path(layer: int) -> str:
+    """Virtual dataset of one layer in ``features.h5``."""
+    return f"layers/{layer:02d}"
+
+
+def token_path(dataset: str) -> str:
+    """Virtual dataset of one per-token value in ``features.h5``."""
+    return f"tokens/{dataset}"
+
+
+def shard_path(shard: str, file: str) -> str:
+    """A shard's file, relative to the folder of ``features.h5``."""
+    return f"{SHARDS}/{shard}/{file}"

@@ -1,0 +1,145 @@
+"""Writes features: files read-only, complete or absent, equal bytes for equal content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.files import READ_ONLY, atomic_file
+from pipeline.store import layout
+from pipeline.store.manifest import ShardEntry
+
+
+@dataclass(frozen=True)
+class ShardTokens:
+    """What ``tokens.h5`` of one shard holds.
+
+    Attributes:
+        per_token: by dataset name, (tokens,) or (tokens, 2) arrays of the shard's rows end to end.
+        row_offsets: (rows + 1,) int64, first token of each row, then the number of tokens.
+        row_keys: (rows, 32) uint8.
+        row_full_length: (rows,) int32, tokens before truncation.
+        row_words: (rows,) int32, words before truncation.
+    """
+
+    per_token: Mapping[str, npt.NDArray[Any]]
+    row_offsets: npt.NDArray[np.int64]
+    row_keys: npt.NDArray[np.uint8]
+    row_full_length: npt.NDArray[np.int32]
+    row_words: npt.NDArray[np.int32]
+
+
+def row_offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """(rows + 1,) int64: the first token of each row, then the number of tokens."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+
+
+def key_array(keys: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """(rows, 32) uint8: row keys as a dataset holds them."""
+    return np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), layout.KEY_BYTES)
+
+
+def write_tokens(path: Path, tokens: ShardTokens) -> None:
+    """Writes a shard's ``tokens.h5``."""
+    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
+        _identify(file, layout.TYPE_TOKENS)
+        for name in layout.PER_TOKEN:
+            file.create_dataset(name, data=tokens.per_token[name])
+        file.create_dataset(layout.ROW_OFFSETS, data=tokens.row_offsets)
+        file.create_dataset(layout.ROW_KEYS, data=tokens.row_keys)
+        file.create_dataset(layout.ROW_FULL_LENGTH, data=tokens.row_full_length)
+        file.create_dataset(layout.ROW_WORDS, data=tokens.row_words)
+
+
+def write_layer(path: Path, hidden: npt.NDArray[Any], *, layer: int) -> None:
+    """Writes one layer of a shard.
+
+    Args:
+        path: the file to write.
+        hidden: (tokens, width) float16 or float32; stored contiguous, so that it can be
+            memory-mapped.
+        layer: which layer it is.
+    """
+    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
+        _identify(file, layout.TYPE_LAYER)
+        file.attrs["layer"] = np.int64(layer)
+        file.create_dataset(layout.HIDDEN, data=hidden)
+
+
+def write_entrance(
+    path: Path,
+    *,
+    shards: Sequence[ShardEntry],
+    layers: Sequence[int],
+    width: int,
+    dtype: npt.DTypeLike,
+    example_ids: Sequence[str],
+    example_rows: npt.NDArray[np.int64],
+    row_offsets: npt.NDArray[np.int64],
+    row_keys: npt.NDArray[np.uint8],
+) -> None:
+    """Writes ``features.h5``: the example table, and virtual datasets over the shards.
+
+    A missing shard reads as NaN (states) or -9 (whole numbers): HDF5 does not say so itself.
+    """
+    token_dtypes = {
+        layout.INPUT_IDS: ((), np.int32),
+        layout.SEGMENT_IDS: ((), np.int8),
+        layout.WORD_INDEX: ((), np.int32),
+        layout.CHAR_OFFSETS: ((2,), np.int32),
+    }
+    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
+        _identify(file, layout.TYPE_ENTRANCE)
+        file.create_dataset(
+            layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()
+        )
+        file.create_dataset(layout.EXAMPLES_ROW, data=example_rows)
+        file.create_dataset(layout.ROWS_OFFSETS, data=row_offsets)
+        file.create_dataset(layout.ROWS_KEYS, data=row_keys)
+        for name, (shape, dtype_) in token_dtypes.items():
+            _virtual(file, layout.token_path(name), shards, layout.TOKENS, name, shape, dtype_)
+        for layer in layers:
+            source = layout.layer_file(layer)
+            _virtual(file, layout.layer_path(layer), shards, source, layout.HIDDEN, (width,), dtype)
+
+
+def _virtual(
+    file: h5py.File,
+    name: str,
+    shards: Sequence[ShardEntry],
+    source_file: str,
+    source_dataset: str,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+) -> None:
+    """One dataset whose values stay in the shards' files."""
+    dtype = np.dtype(dtype)
+    virtual = h5py.VirtualLayout((sum(shard.tokens for shard in shards), *shape), dtype)
+    # h5py turns this off for ordinary datasets only: the file would hold the time of its creation.
+    virtual.dcpl.set_obj_track_times(False)
+    start = 0
+    for shard in shards:
+        virtual[start : start + shard.tokens] = h5py.VirtualSource(
+            layout.shard_path(shard.name, source_file),
+            source_dataset,
+            shape=(shard.tokens, *shape),
+            dtype=dtype,
+        )
+        start += shard.tokens
+    fill = np.nan if dtype.kind == "f" else layout.FILL_INTEGER
+    file.create_virtual_dataset(name, virtual, fillvalue=fill)
+
+
+def _create(path: Path) -> h5py.File:
+    return h5py.File(path, "w", libver=layout.LIBVER, track_order=False)
+
+
+def _identify(file: h5py.File, kind: str) -> None:
+    file.attrs[layout.ATTRIBUTE_TYPE] = kind
+    file.attrs[layout.ATTRIBUTE_VERSION] = np.int64(layout.FORMAT_VERSION)
