@@ -1,0 +1,1 @@
+"""Heads: layers in, recurrent network, pooling, one linear layer, logits out."""
