@@ -1,0 +1,1 @@
+"""Predictions and labels to numbers; pure functions that import no torch."""

@@ -1,0 +1,50 @@
+"""A trained head on disk: weights as safetensors, and beside them JSON that says what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import StoreError
+from pipeline.files import readable_json
+from pipeline.heads.model import Head
+from pipeline.heads.settings import HeadSettings
+
+WEIGHTS = "head.safetensors"
+DESCRIPTION = "head.json"
+
+
+def save_head(folder: Path, head: Head, description: dict[str, Any]) -> None:
+    """Writes a head's weights and description into an existing folder.
+
+    The weights carry no metadata: with more than one key its order, and so the bytes, would vary.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    (folder / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
+
+
+def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, Any]]:
+    """Reads a head back, ready to predict, with its description.
+
+    Raises:
+        StoreError: the folder holds no head.
+    """
+    path = folder / DESCRIPTION
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+    settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
+    head = Head(
+        task=settings.task,
+        input_size=description["input_size"],
+        labels=len(description["labels"]),
+        recurrent=settings.recurrent,
+    )
+    head.load_state_dict(load_file(folder / WEIGHTS))
+    return head.to(device).eval(), description
