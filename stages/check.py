@@ -1,0 +1,187 @@
+"""Checks params.yaml as a whole: every row by itself, and what rows say of each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.corpus.settings import CorpusSettings
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import changed_files, pin_advice, source_config
+from pipeline.environment import store_path
+from pipeline.errors import EncoderError
+from pipeline.extraction.estimate import cost_of_layer
+from pipeline.heads.settings import LABEL_KIND, HeadSettings
+from pipeline.params import ParamsFile, SectionType
+from pipeline.store.layers import resolve_layer
+from pipeline.store.settings import FeaturesSettings
+from stages.command import PARAMS, StageCommand
+
+TABLES = ("encoders", "corpora", "features", "heads")
+FOLDER = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All of params.yaml, each row valid by itself."""
+
+    encoders: dict[str, EncoderSettings]
+    corpora: dict[str, CorpusSettings]
+    features: dict[str, FeaturesSettings]
+    heads: dict[str, HeadSettings]
+
+
+@click.command(cls=StageCommand)
+@click.option("--features-root", type=FOLDER, default="data/features", show_default=True)
+@click.option("--encoders-root", type=FOLDER, default="data/encoders", show_default=True)
+@PARAMS
+def main(features_root: Path, encoders_root: Path, params_path: Path) -> None:
+    """Checks params.yaml as a whole; `make repro` does so before anything runs."""
+    params = ParamsFile(params_path)
+    tables = _read(params)
+    depths = {name: _depth(params, name, row) for name, row in tables.encoders.items()}
+    for name, corpus in tables.corpora.items():
+        if not Path(corpus.path).is_file():
+            advice = "`make setup` writes the samples, `dvc pull` brings tracked data"
+            raise params.error(("corpora", name, "path"), f"{corpus.path}: no such file; {advice}")
+    for name, row in tables.features.items():
+        _refers(params, ("features", name, "corpus"), row.corpus, tables.corpora)
+        _refers(params, ("features", name, "encoder"), row.encoder, tables.encoders)
+        _check_kept_layers(params, name, row, depths[row.encoder])
+    for name, head in tables.heads.items():
+        _refers(params, ("heads", name, "corpus"), head.corpus, tables.corpora)
+        _refers(params, ("heads", name, "features"), head.features, tables.features)
+        row = tables.features[head.features]
+        _check_head(params, name, head, tables.corpora[head.corpus], row)
+        _check_head_layers(params, name, head, row, depths, features_root / head.features)
+    _warn_of_changed_folders(tables.encoders, encoders_root)
+    counts = ", ".join(f"{name} {len(getattr(tables, name))}" for name in TABLES)
+    click.echo(f"{params_path}: valid ({counts})")
+
+
+def _read(params: ParamsFile) -> Tables:
+    for section in params.data:
+        if section not in TABLES:
+            raise params.error((section,), f"unknown section; known are {', '.join(TABLES)}")
+
+    def rows(table: str, model: type[SectionType]) -> dict[str, SectionType]:
+        return {name: params.section(model, table, name) for name in params.table(table)}
+
+    return Tables(
+        encoders=rows("encoders", EncoderSettings),
+        corpora=rows("corpora", CorpusSettings),
+        features=rows("features", FeaturesSettings),
+        heads=rows("heads", HeadSettings),
+    )
+
+
+def _warn_of_changed_folders(encoders: dict[str, EncoderSettings], root: Path) -> None:
+    for name, encoder in encoders.items():
+        if encoder.kind != "folder" or not (root / name).is_dir():
+            continue
+        for file in changed_files(encoder, root / name):
+            click.echo(
+                f"warning: encoders.{name}: {file} in {encoder.source} is no longer what was "
+                f"materialised; `dvc repro -f encoder@{name}` takes the new one",
+                err=True,
+            )
+
+
+def _refers(params: ParamsFile, keys: tuple[str, ...], name: str, table: dict[str, Any]) -> None:
+    if name not in table:
+        kind = {"corpus": "corpora", "encoder": "encoders"}.get(keys[-1], keys[-1])
+        known = ", ".join(table) or "none"
+        raise params.error(keys, f"there is no {kind}.{name}; known are: {known}")
+
+
+def _depth(params: ParamsFile, name: str, settings: EncoderSettings) -> int | None:
+    """Layers of an encoder; ``None`` for a Hub model, whose files are not here yet."""
+    if settings.kind == "hub":
+        if settings.revision is None:
+            raise params.error(("encoders", name, "revision"), pin_advice(settings.source))
+        return None
+    try:
+        config = source_config(settings) or {}
+    except EncoderError as error:
+        raise params.error(("encoders", name, "source"), str(error)) from None
+    depth = config.get("num_hidden_layers", config.get("n_layers"))
+    return depth if isinstance(depth, int) else None
+
+
+def _check_kept_layers(
+    params: ParamsFile, name: str, row: FeaturesSettings, depth: int | None
+) -> None:
+    if depth is None:
+        return
+    seen: set[int] = set()
+    for position, layer in enumerate(row.layers):
+        index = resolve_layer(layer, depth)
+        keys = ("features", name, "layers", position)
+        if index is None:
+            raise params.error(
+                keys,
+                f"encoders.{row.encoder} has no layer {layer}; it has 0 (embeddings) to {depth}",
+            )
+        if index in seen:
+            raise params.error(keys, f"layer {layer} is named twice (it is layer {index})")
+        seen.add(index)
+
+
+def _check_head(
+    params: ParamsFile, name: str, head: HeadSettings, corpus: CorpusSettings, row: FeaturesSettings
+) -> None:
+    if row.corpus != head.corpus:
+        raise params.error(
+            ("heads", name, "features"),
+            f"features.{head.features} is of corpora.{row.corpus}, "
+            f"the head of corpora.{head.corpus}",
+        )
+    if head.label not in corpus.labels:
+        raise params.error(
+            ("heads", name, "label"),
+            f"corpora.{head.corpus} has no label {head.label!r}; "
+            f"it has: {', '.join(corpus.labels)}",
+        )
+    kind, wanted = corpus.labels[head.label], LABEL_KIND[head.task]
+    if kind != wanted:
+        raise params.error(
+            ("heads", name, "task"),
+            f"{head.task} learns a label of kind {wanted!r}, {head.label!r} is of kind {kind!r}",
+        )
+
+
+def _check_head_layers(
+    params: ParamsFile,
+    name: str,
+    head: HeadSettings,
+    row: FeaturesSettings,
+    depths: dict[str, int | None],
+    folder: Path,
+) -> None:
+    depth = depths[row.encoder]
+    kept = {layer if depth is None else resolve_layer(layer, depth) for layer in row.layers}
+    for position, layer in enumerate(head.layers):
+        index = layer if depth is None else resolve_layer(layer, depth)
+        if index in kept:
+            continue
+        keys = ("heads", name, "layers", position)
+        if index is None:
+            raise params.error(
+                keys,
+                f"encoders.{row.encoder} has no layer {layer}; it has 0 (embeddings) to {depth}",
+            )
+        if depth is None and any((layer < 0) != (other < 0) for other in row.layers):
+            continue  # the same layer may be written from either end; training knows the depth
+        raise params.error(
+            keys,
+            f"layer {layer} is not kept by features.{head.features}: to add it, put {layer} into "
+            f"features.{head.features}.layers, at a cost: "
+            f"{cost_of_layer(folder, index, store_root=store_path())}",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Stage: materialises one frozen encoder into data/encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import materialise, read_snapshot
+from pipeline.params import ParamsFile
+from stages.command import PARAMS, StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@PARAMS
+def main(name: str, out: Path, params_path: Path) -> None:
+    """Copies encoder NAME's weights, configuration and tokenizer into a folder of their own."""
+    settings = ParamsFile(params_path).section(EncoderSettings, "encoders", name)
+    materialise(settings, out)
+    snapshot = read_snapshot(out, verify=False)
+    click.echo(f"encoder {name}: {snapshot.depth} layers of width {snapshot.width} in {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Stage: runs the frozen encoder over a corpus, once, and stores its hidden states."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.environment import store_path
+from pipeline.extraction.run import extract
+from pipeline.files import readable_json, sha256_file, write_text
+from pipeline.params import ParamsFile
+from pipeline.store.settings import FeaturesSettings
+from stages.command import PARAMS, StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--texts", type=click.Path(path_type=Path), required=True)
+@click.option("--encoder", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--report", type=click.Path(path_type=Path), required=True)
+@PARAMS
+def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_path: Path) -> None:
+    """Writes features NAME: the hidden states of every text at the chosen layers."""
+    settings = ParamsFile(params_path).section(FeaturesSettings, "features", name)
+    counts = extract(
+        partial(read_texts, texts),
+        texts_sha256=sha256_file(texts / TEXTS),
+        encoder_folder=encoder,
+        settings=settings,
+        store_root=store_path(),
+        out=out,
+        say=lambda line: click.echo(f"features {name}: {line}"),
+    )
+    write_text(report, readable_json(counts))
+
+
+if __name__ == "__main__":
+    main()

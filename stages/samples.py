@@ -1,0 +1,22 @@
+"""Writes the sample corpora into data/raw, where they are absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.corpus.samples import write_samples
+from stages.command import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.option("--out", type=click.Path(path_type=Path), default="data/raw", show_default=True)
+def main(out: Path) -> None:
+    """Writes the sample corpora that are absent; a file that is there is never touched."""
+    for path in write_samples(out):
+        click.echo(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

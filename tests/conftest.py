@@ -1,0 +1,102 @@
+"""Fixtures: no network, a tiny random BERT with a tiny tokenizer, small corpora."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["DVC_NO_ANALYTICS"] = "1"
+
+WORDS = (
+    "the a of in on at and or not is was cold warm ice house river north south east west winter "
+    "summer snow rain wind sun moon star stone wood iron glass paper book song bird fish wolf bear "
+    "fox deer ##s ##ed ##ing ##er ##est ##ly . , ! ? ' - a b c d e f g h i j k l m n o p q r s t u "
+    "v w x y z ##a ##b ##c ##d ##e ##f ##g ##h ##i ##j ##k ##l ##m ##n ##o ##p ##q ##r ##s ##t ##u "
+    "##v ##w ##x ##y ##z 0 1 2 3 4 5 6 7 8 9"
+).split()
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches for the network fails, whatever machine it runs on."""
+
+    def refuse(self: socket.socket, address: Any) -> None:
+        raise AssertionError(f"a test tried to connect to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+def write_tiny_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
+    """Saves a random BERT (3 layers, width 32 by default) and a WordPiece tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+    from tokenizers.models import WordPiece
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    settings = {
+        "vocab_size": len(VOCABULARY),
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        **config,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BertModel(BertConfig(**settings))
+    model.save_pretrained(folder)
+    vocabulary = {word: index for index, word in enumerate(VOCABULARY)}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=50))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        pad_token="[PAD]",
+        mask_token="[MASK]",
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random BERT as a user would have it."""
+    return write_tiny_bert(tmp_path_factory.mktemp("tiny_bert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny BERT, materialised as ``data/encoders/<name>`` holds it."""
+    from pipeline.encoder.settings import EncoderSettings
+    from pipeline.encoder.snapshot import materialise
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny"
+    materialise(EncoderSettings(source=str(tiny_bert), revision=None), folder)
+    return folder
+
+
+def random_sentences(count: int, *, seed: int = 0, longest: int = 40) -> list[tuple[str, ...]]:
+    """Sentences of the tiny tokenizer's words, many of them very short."""
+    rng = np.random.default_rng(seed)
+    words = [word for word in WORDS if not word.startswith("##")]
+    lengths = np.where(
+        rng.random(count) < 0.3, rng.integers(1, 9, count), rng.integers(1, longest, count)
+    )
+    return [tuple(rng.choice(words, length).tolist()) for length in lengths]
