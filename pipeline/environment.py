@@ -17,14 +17,19 @@ from pipeline.errors import MachineError
 if TYPE_CHECKING:
     import torch
 
+MOST_THREADS = 1024
+
 
 def store_path() -> Path:
     """Folder of the local feature store, absolute; it may not exist yet."""
     chosen = os.environ.get("FEATURE_STORE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError:
+            raise MachineError(f"FEATURE_STORE={chosen}: there is no such user") from None
     root = os.environ.get("DVC_ROOT")
-    return (Path(root) if root else _repository_root()) / ".features"
+    return (Path(root).absolute() if root else _repository_root()) / ".features"
 
 
 def _repository_root() -> Path:
@@ -45,8 +50,10 @@ def use_threads() -> int:
 
     asked = os.environ.get("ICEHOUSE_THREADS")
     if asked:
-        if not asked.isdigit() or int(asked) < 1:
-            raise MachineError(f"ICEHOUSE_THREADS={asked}: must be a whole number of at least 1")
+        if not (asked.isascii() and asked.isdigit()) or not 1 <= int(asked) <= MOST_THREADS:
+            raise MachineError(
+                f"ICEHOUSE_THREADS={asked}: must be a whole number from 1 to {MOST_THREADS}"
+            )
         torch.set_num_threads(int(asked))
     return torch.get_num_threads()
 

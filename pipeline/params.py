@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from pipeline.errors import ParameterError
 
@@ -48,17 +49,19 @@ class ParamsFile:
             parsed = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ParameterError(f"{path}: no such file; run from the project's root") from None
+        except OSError as error:
+            raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise ParameterError(f"{path}: not UTF-8 at byte {error.start}") from None
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ParameterError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-        except YAMLError as error:
+        except (YAMLError, ValueError) as error:
             raise ParameterError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
         if not isinstance(parsed, CommentedMap):
             raise ParameterError(f"{path}: the file must be a mapping of sections")
         self._tree = parsed
-        self.data: dict[str, Any] = _plain(parsed)
+        self.data: dict[str, Any] = self._plain(parsed, ())
 
     def table(self, name: str) -> dict[str, Any]:
         """The rows of one table, by name, unvalidated.
@@ -97,7 +100,8 @@ class ParamsFile:
             return model.model_validate_json(json.dumps(value, default=str))
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            first = problems[0]
+            # A misspelt key is also a missing one; what the user wrote is the better place to look.
+            first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
             location = (*keys, *(part for part in first["loc"]))
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise self.error(location, _explain(first, model) + more) from None
@@ -105,9 +109,24 @@ class ParamsFile:
     def error(self, keys: tuple[Any, ...], problem: str) -> ParameterError:
         """An error that names this file, the line of ``keys`` and the path of the field."""
         field = ".".join(str(key) for key in keys)
-        return ParameterError(
-            f"{self.path}:{self._line(keys)}: {field}: {problem}".replace(": : ", ": ")
-        )
+        place = f"{self.path}:{self._line(keys)}: " + (f"{field}: " if field else "")
+        return ParameterError(" ".join((place + problem).splitlines()))
+
+    def _plain(self, node: Any, keys: tuple[Any, ...]) -> Any:
+        """The parsed tree as plain dictionaries, lists and scalars."""
+        if isinstance(node, Mapping):
+            for key in node:
+                if not isinstance(key, str):
+                    raise self.error((*keys, key), "a key must be text; put it in quotes")
+            return {str(key): self._plain(value, (*keys, key)) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self._plain(value, (*keys, index)) for index, value in enumerate(node)]
+        if isinstance(node, ScalarBoolean):  # a boolean with an anchor; a subclass of int
+            return bool(node)
+        for scalar in (bool, int, float, str):
+            if isinstance(node, scalar):
+                return scalar(node)
+        return node
 
     def _line(self, keys: tuple[Any, ...]) -> int:
         node: Any = self._tree
@@ -122,18 +141,6 @@ class ParamsFile:
             except (KeyError, IndexError, TypeError):
                 break
         return line + 1
-
-
-def _plain(node: Any) -> Any:
-    """The parsed tree as plain dictionaries, lists and scalars."""
-    if isinstance(node, Mapping):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    for scalar in (bool, int, float, str):
-        if isinstance(node, scalar):
-            return scalar(node)
-    return node
 
 
 def _show(value: Any) -> str:

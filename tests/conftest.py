@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tiny tensors: threads would only wait for each other
 os.environ["DVC_NO_ANALYTICS"] = "1"
 
 WORDS = (
@@ -35,7 +38,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_tiny_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
-    """Saves a random BERT (3 layers, width 32 by default) and a WordPiece tokenizer."""
+    """Saves a random BERT (3 layers of width 64 by default) and a WordPiece tokenizer."""
     import torch
     from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
     from tokenizers.models import WordPiece
@@ -43,10 +46,10 @@ def write_tiny_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
 
     settings = {
         "vocab_size": len(VOCABULARY),
-        "hidden_size": 32,
+        "hidden_size": 64,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
-        "intermediate_size": 64,
+        "intermediate_size": 128,
         "max_position_embeddings": 64,
         **config,
     }

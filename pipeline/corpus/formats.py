@@ -33,7 +33,8 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
                 f"{where}: id {example.id!r} is already used on line {first_line[example.id]}"
             )
         first_line[example.id] = example.line
-        if not example.text or (isinstance(example.text, str) and not example.text.strip()):
+        parts = (example.text,) if isinstance(example.text, str) else example.text
+        if not any(part.strip() for part in parts):
             raise DataError(f"{where}: the text is empty; remove the row or give it text")
         for name, kind in settings.labels.items():
             if kind == "tags" and len(example.labels[name]) != len(example.text):
@@ -49,10 +50,10 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
 
 
 def _refuse_surrogates(example: Example, where: str) -> None:
-    r"""JSON can spell half a character (``"\\ud800"``), which no file can hold as UTF-8."""
-    parts = (example.text,) if isinstance(example.text, str) else example.text
-    for part in (example.id, *parts):
-        try:
-            part.encode("utf-8")
-        except UnicodeEncodeError:
-            raise DataError(f"{where}: holds a lone surrogate, which is not a character") from None
+    r"""JSON can spell half a character (``"\ud800"``), which no file can hold as UTF-8."""
+    for value in (example.id, example.text, *example.labels.values()):
+        for part in (value,) if isinstance(value, str) else value:
+            try:
+                part.encode("utf-8")
+            except UnicodeEncodeError:
+                raise DataError(f"{where}: holds a lone surrogate, which is no character") from None

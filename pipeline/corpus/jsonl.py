@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ def read_jsonl(path: Path, settings: CorpusSettings) -> Iterator[Example]:
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_without_repetition)
         except json.JSONDecodeError as error:
             raise DataError(f"{where}: not JSON: {error.msg} at column {error.colno}") from None
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: cannot be read: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f'{where}: must be a JSON object with fields, like {{"text": ...}}')
         yield Example(
@@ -37,6 +40,14 @@ def read_jsonl(path: Path, settings: CorpusSettings) -> Iterator[Example]:
             labels={name: _label(row, name, kind, where) for name, kind in settings.labels.items()},
             line=number,
         )
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        repeated = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise ValueError(f"field {repeated!r} is given twice")
+    return row
 
 
 def _field(row: dict[str, Any], name: str, where: str) -> Any:

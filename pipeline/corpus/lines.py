@@ -22,15 +22,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise DataError(
             f"{path}: no such file; `make setup` writes the samples, `dvc pull` brings tracked data"
         ) from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     with file:
         for number, raw in enumerate(file, start=1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                line = raw.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"{path}:{number}: not UTF-8 at byte {error.start + 1}; convert the file, "
                     "for example with iconv -f latin1 -t utf-8"
                 ) from None
+            if number == 1:
+                line = line.removeprefix("\ufeff")  # the byte order mark of some editors
             yield number, line.removesuffix("\n").removesuffix("\r")

@@ -24,7 +24,7 @@ class SplitSettings(Section):
     def _sums_to_one(self) -> Self:
         total = self.train + self.dev + self.test
         if not math.isclose(total, 1.0, abs_tol=1e-9):
-            raise ValueError(f"train, dev and test must add up to 1, not {total:g}")
+            raise ValueError(f"train, dev and test must add up to 1, not {total:.9g}")
         return self
 
 

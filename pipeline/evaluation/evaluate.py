@@ -43,15 +43,25 @@ def evaluate(
         DataError: the predictions are not of the labels' dev and test rows.
     """
     by_id = {str(row["id"]): row for row in predictions}
+    answer = "label" if labels.kind == "class" else "tags"
     expected = {
         row_id for row_id, split in zip(labels.ids, labels.splits, strict=True) if split in SPLITS
     }
-    if set(by_id) != expected:
+    if set(by_id) != expected or len(by_id) != len(predictions):
         raise DataError("the predictions are not of the labels' dev and test rows; run `dvc repro`")
+    for row_id, value in zip(labels.ids, labels.values, strict=True):
+        if row_id in by_id and (
+            answer not in by_id[row_id]
+            or (answer == "tags" and len(by_id[row_id]["tags"]) != len(value))
+        ):
+            raise DataError(f"the prediction of {row_id!r} has no {answer}, or not one per word")
     members = {
         name: [row for row, split in enumerate(labels.splits) if split == name]
         for name in ("train", *SPLITS)
     }
+    for name, rows in members.items():
+        if not rows:
+            raise DataError(f"the {name} split is empty")
     if labels.kind == "class":
         return _evaluate_classes(labels, by_id, members)
     return _evaluate_tags(labels, texts, by_id, members)

@@ -25,7 +25,7 @@ def summary(metrics: Mapping[str, Any]) -> list[str]:
         lines.append(f"{name}: {headline}; margin {scores['margin']:+.3f}")
     test = metrics["test"]
     rows = test.get("per_class") or test.get("per_type") or {}
-    width = max((len(name) for name in rows), default=0)
+    width = max(len(name) for name in ("test", *rows))
     lines.append(f"  {'test':{width}}  precision  recall     f1  support")
     lines += [
         f"  {name:{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from pipeline.heads.packing import MINIMUM_ROWS, PackedBatch, pack_batch
+from pipeline.heads.linear import RowPureLinear
+from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.recurrent import RecurrentNetwork
 from pipeline.heads.settings import RecurrentSettings, Task
 
@@ -37,7 +37,7 @@ class Head(nn.Module):
             dropout=recurrent.dropout,
         )
         self.dropout = nn.Dropout(recurrent.dropout)
-        self.output = nn.Linear(self.recurrent.output_size, labels)
+        self.output = RowPureLinear(self.recurrent.output_size, labels)
 
     def forward(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
         """Logits of a batch whose sequences stand one after another, without padding.
@@ -53,7 +53,7 @@ class Head(nn.Module):
             outputs = self.recurrent.at_first_tokens(tokens, batch)
         else:
             outputs = self.recurrent(tokens, batch)
-        return self._linear(self.dropout(outputs))
+        return self.output(self.dropout(outputs))  # type: ignore[no-any-return]
 
     def padded(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Logits of a padded batch, for use beside other PyTorch code.
@@ -72,11 +72,3 @@ class Head(nn.Module):
         return logits.new_zeros(*mask.shape, logits.shape[-1]).masked_scatter(
             mask[..., None], logits
         )
-
-    def _linear(self, values: Tensor) -> Tensor:
-        """The output layer over at least 16 rows: with fewer, CPUs round otherwise."""
-        missing = MINIMUM_ROWS - len(values)
-        if missing <= 0:
-            return self.output(values)  # type: ignore[no-any-return]
-        logits: Tensor = self.output(F.pad(values, (0, 0, 0, missing)))
-        return logits[: len(values)]

@@ -13,6 +13,9 @@ from pipeline.heads.cells import PackedGRU, PackedLSTM
 from pipeline.heads.packing import PackedBatch, pack_batch
 
 _GATES = {"lstm": 4, "gru": 3}
+_VECTOR = 16
+"""Widths that are not multiples of this leave CPUs a rest to compute with other instructions, whose
+last bits differ from those of whole vectors; which numbers the rest has depends on the batch."""
 
 
 class RecurrentNetwork(nn.Module):
@@ -43,6 +46,7 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         self.cell = cell
         self.num_layers = num_layers
+        self.hidden_size = hidden_size
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         self.dropout = dropout
         self.output_size = hidden_size * len(self.suffixes)
@@ -109,6 +113,11 @@ class RecurrentNetwork(nn.Module):
             torch.stack([self.get_parameter(f"{name}_l{layer}{suffix}") for suffix in suffixes])
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
+        blank_units = -self.hidden_size % _VECTOR
+        if blank_units:
+            w_ih = self._widen(w_ih, blank_units)
+            w_hh = F.pad(self._widen(w_hh, blank_units), (0, blank_units))
+            b_ih, b_hh = (self._widen(b, blank_units) for b in (b_ih, b_hh))
         steps = (batch.batch_sizes, batch.previous)
         states: Tensor
         if self.cell == "lstm":
@@ -116,6 +125,17 @@ class RecurrentNetwork(nn.Module):
         else:
             states = PackedGRU.apply(inputs, w_ih, w_hh, b_ih, b_hh, *steps)  # type: ignore[no-untyped-call]
         outputs = [
-            states[:, direction].index_select(0, place) for direction, place in enumerate(places)
+            states[:, direction, : self.hidden_size].index_select(0, place)
+            for direction, place in enumerate(places)
         ]
         return torch.cat(outputs, -1)
+
+    def _widen(self, gates: Tensor, units: int) -> Tensor:
+        """Adds units whose weights are zero, and whose states therefore stay zero, to each gate.
+
+        Args:
+            gates: (directions, gates * hidden_size, ...).
+        """
+        shape = (gates.shape[0], _GATES[self.cell], self.hidden_size, -1)
+        wider = F.pad(gates.reshape(shape), (0, 0, 0, units))
+        return wider.reshape(gates.shape[0], -1, *gates.shape[2:])

@@ -1,0 +1,138 @@
+"""Every rule of a row of ``corpora``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from example_settings import CONLL, JSONL, corpus_settings
+from pydantic import ValidationError
+
+from pipeline.corpus.settings import CorpusSettings, SplitSettings
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "field"),
+    [
+        (JSONL, {}, "text"),
+        (JSONL, {"id": None}, "text"),
+        (JSONL, {"stratify": "topic"}, "text"),
+        (JSONL, {"text": None, "words": "tokens"}, "tokens"),
+        (JSONL, {"text": None, "words": "tokens", "labels": {"tags": "tags"}}, "tokens"),
+        (JSONL, {"labels": {"topic": "class", "tone": "class"}, "stratify": "tone"}, "text"),
+        (CONLL, {}, "word"),
+        (CONLL, {"columns": ["unused", "tag", "word"]}, "word"),
+        (CONLL, {"columns": ["word", "a", "b"], "labels": {"a": "tags", "b": "tags"}}, "word"),
+    ],
+)
+def test_settings_that_fit_together_are_accepted(
+    base: dict[str, Any], changes: dict[str, Any], field: str
+):
+    settings = corpus_settings(base, **changes)
+    assert settings.input_field == field
+    assert settings.labels == {**base, **changes}["labels"]
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "error"),
+    [
+        (JSONL, {"text": None}, "either the field of raw 'text' or the field of 'words'"),
+        (JSONL, {"words": "tokens"}, "either the field of raw 'text' or the field of 'words'"),
+        (CONLL, {"columns": None}, "format conll needs 'columns'"),
+        (CONLL, {"columns": []}, "format conll needs 'columns'"),
+        (CONLL, {"columns": ["word", "tag", "tag"]}, "'columns' names a column twice"),
+        (CONLL, {"words": None, "text": "word"}, "format conll holds 'words'"),
+        (CONLL, {"id": "number", "columns": ["number", "word", "tag"]}, "'id' must be null"),
+        (CONLL, {"columns": ["word", "other"]}, "'columns' does not name tag"),
+        (CONLL, {"columns": ["a", "b"]}, "'columns' does not name tag, word"),
+        (CONLL, {"labels": {"tag": "class"}}, "format conll holds labels of kind 'tags'"),
+        (JSONL, {"columns": ["text", "topic"]}, "'columns' is for format conll"),
+        (JSONL, {"labels": {"topic": "tags"}}, "labels of kind 'tags' need 'words'"),
+        (JSONL, {"id": "text"}, "must be different fields"),
+        (JSONL, {"text": "topic"}, "must be different fields"),
+        (JSONL, {"id": "topic"}, "must be different fields"),
+        (CONLL, {"labels": {"word": "tags"}}, "must be different fields"),
+        (JSONL, {"id": None, "labels": {"id": "class"}}, "must not be called 'id' or 'split'"),
+        (JSONL, {"labels": {"split": "class"}}, "must not be called 'id' or 'split'"),
+        (JSONL, {"stratify": "tone"}, "'stratify' must be null or name a label of kind 'class'"),
+        (JSONL, {"stratify": "text"}, "'stratify' must be null or name a label of kind 'class'"),
+        (CONLL, {"stratify": "tag"}, "'stratify' must be null or name a label of kind 'class'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_rejected(
+    base: dict[str, Any], changes: dict[str, Any], error: str
+):
+    with pytest.raises(ValidationError, match=error):
+        corpus_settings(base, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": ""},
+        {"path": None},
+        {"format": "csv"},
+        {"labels": {}},
+        {"labels": {"topic": "number"}},
+        {"labels": ["topic"]},
+        {"seed": -1},
+        {"seed": 1.5},
+        {"seed": "1"},
+        {"split": {"train": 0.9, "dev": 0.1}},
+        {"shuffle": True},
+    ],
+)
+def test_settings_with_a_bad_value_are_rejected_at_its_field(changes: dict[str, Any]):
+    with pytest.raises(ValidationError) as caught:
+        corpus_settings(JSONL, **changes)
+    assert [error["loc"][0] for error in caught.value.errors()] == list(changes)
+
+
+@pytest.mark.parametrize("field", ["path", "format", "id", "labels", "split", "stratify", "seed"])
+def test_settings_have_no_default_for(field: str):
+    row = {name: value for name, value in JSONL.items() if name != field}
+    with pytest.raises(ValidationError) as caught:
+        corpus_settings(row)
+    assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [
+        ((field,), "missing")
+    ]
+
+
+def test_columns_are_a_tuple_and_settings_frozen():
+    settings = corpus_settings(CONLL)
+    assert settings.columns == ("word", "tag")
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.seed = 2
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.8, 0.1, 0.1), (0.7, 0.2, 0.1), (0.98, 0.01, 0.01), (1 / 3, 1 / 3, 1 / 3)]
+)
+def test_split_accepts_fractions_that_add_up_to_one(fractions: tuple[float, float, float]):
+    train, dev, test = fractions
+    split = SplitSettings(train=train, dev=dev, test=test)
+    assert (split.train, split.dev, split.test) == fractions
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (0.8, 0.1, 0.05), (0.5, 0.25, 0.249)])
+def test_split_rejects_fractions_that_do_not_add_up_to_one(
+    fractions: tuple[float, float, float],
+):
+    train, dev, test = fractions
+    with pytest.raises(ValidationError, match="must add up to 1, not "):
+        SplitSettings(train=train, dev=dev, test=test)
+
+
+@pytest.mark.parametrize("field", ["train", "dev", "test"])
+@pytest.mark.parametrize("value", [0, 1, -0.5, 1.5, float("nan"), True])
+def test_split_rejects_what_is_not_between_zero_and_one(field: str, value: float):
+    with pytest.raises(ValidationError) as caught:
+        SplitSettings(**{"train": 0.8, "dev": 0.1, "test": 0.1, field: value})
+    assert [error["loc"] for error in caught.value.errors()] == [(field,)]
+
+
+def test_corpus_settings_allow_no_key_of_the_split_beyond_its_three():
+    with pytest.raises(ValidationError, match=r"split\.validation"):
+        CorpusSettings.model_validate(
+            {**JSONL, "split": {**JSONL["split"], "validation": 0.1}}, strict=False
+        )

@@ -1,0 +1,146 @@
+"""Texts and labels read back as written, and in files that do not touch each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pipeline.corpus.prepare import PreparedCorpus
+from pipeline.corpus.records import Label, Text
+from pipeline.corpus.storage import (
+    LABELS,
+    LABELS_META,
+    TEXTS,
+    read_labels,
+    read_texts,
+    write_labels,
+    write_texts,
+)
+from pipeline.errors import DataError
+
+SEPARATORS = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
+characters = st.characters(exclude_categories=("Cs",)) | st.sampled_from(SEPARATORS + '"\\\ufeff\0')
+strings = st.text(characters, max_size=6)
+texts = strings | st.lists(strings, min_size=1, max_size=4).map(tuple)
+
+
+def prepared(rows: list[Text], labels: list[Label], kind: str = "class") -> PreparedCorpus:
+    return PreparedCorpus(
+        ids=[f"row {n}" for n in range(len(rows))],
+        texts=rows,
+        labels=[{"label": label} for label in labels],
+        splits=[("train", "dev", "test")[n % 3] for n in range(len(rows))],
+        kinds={"label": kind},
+        report={},
+    )
+
+
+@given(rows=st.lists(texts, max_size=6))
+@example(rows=[SEPARATORS, (SEPARATORS, "\r\n"), "\ufeff", ""])
+@settings(max_examples=50, deadline=None)
+def test_texts_read_back_as_written_one_line_each(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Text]
+):
+    folder = tmp_path_factory.mktemp("texts")
+    corpus = prepared(rows, ["x"] * len(rows))
+    digest = write_texts(folder, corpus)
+    content = (folder / TEXTS).read_bytes()
+    assert list(read_texts(folder)) == list(zip(corpus.ids, rows, strict=True))
+    assert content.count(b"\n") == len(rows)
+    assert digest == hashlib.sha256(content).hexdigest()
+
+
+@given(ids=st.lists(strings, max_size=4, unique=True), data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_classes_and_ids_read_back_as_written(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], data: st.DataObject
+):
+    folder = tmp_path_factory.mktemp("labels") / "corpus"
+    values: list[Label] = [data.draw(strings) for _ in ids]
+    corpus = replace(prepared(["text"] * len(ids), values), ids=ids)
+    write_labels(folder, corpus, texts_sha256="digest")
+    labels = read_labels(folder, "label")
+    assert (labels.ids, labels.splits, labels.values) == (ids, corpus.splits, values)
+    assert (labels.kind, labels.texts_sha256) == ("class", "digest")
+
+
+@given(rows=st.lists(st.lists(strings, min_size=1, max_size=4).map(tuple), max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_tags_read_back_as_written(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]
+):
+    folder = tmp_path_factory.mktemp("labels") / "corpus"
+    write_labels(folder, prepared(rows, rows, kind="tags"), texts_sha256="digest")
+    labels = read_labels(folder, "label")
+    assert labels.values == rows
+    assert labels.kind == "tags"
+
+
+def test_each_label_of_several_is_read_alone(tmp_path: Path):
+    corpus = replace(
+        prepared([("a", "b")], ["unused"]),
+        labels=[{"topic": "x", "tags": ("O", "B-y")}],
+        kinds={"topic": "class", "tags": "tags"},
+    )
+    write_labels(tmp_path / "labels", corpus, texts_sha256="digest")
+    assert read_labels(tmp_path / "labels", "topic").values == ["x"]
+    assert read_labels(tmp_path / "labels", "tags").values == [("O", "B-y")]
+
+
+def test_an_edit_of_labels_leaves_the_bytes_of_the_texts(tmp_path: Path):
+    rows: list[Text] = ["ice", ("snow", "\u2028"), "rain\n"]
+    digests = []
+    for name, values in (("before", ["x", "y", "z"]), ("after", ["z", "y", "new"])):
+        corpus = prepared(rows, values)
+        corpus = replace(corpus, splits=["test"] * 3) if name == "after" else corpus
+        digests.append(write_texts(tmp_path / name, corpus))
+        write_labels(tmp_path / name / "labels", corpus, texts_sha256=digests[-1])
+    before, after = tmp_path / "before", tmp_path / "after"
+    assert digests[0] == digests[1]
+    assert (before / TEXTS).read_bytes() == (after / TEXTS).read_bytes()
+    assert (before / "labels" / LABELS).read_bytes() != (after / "labels" / LABELS).read_bytes()
+
+
+def test_an_edit_of_texts_leaves_the_bytes_of_the_label_rows(tmp_path: Path):
+    for text in ("before", "after"):
+        corpus = prepared([text], ["x"])
+        digest = write_texts(tmp_path / text, corpus)
+        write_labels(tmp_path / text / "labels", corpus, texts_sha256=digest)
+    before, after = tmp_path / "before" / "labels", tmp_path / "after" / "labels"
+    assert (before / LABELS).read_bytes() == (after / LABELS).read_bytes()
+    assert (before / LABELS_META).read_bytes() != (after / LABELS_META).read_bytes()
+
+
+def test_writing_anew_replaces_all_label_files(tmp_path: Path):
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "stale.json").touch()
+    write_labels(folder, prepared(["a"], ["x"]), texts_sha256="digest")
+    assert sorted(path.name for path in folder.iterdir()) == sorted([LABELS, LABELS_META])
+    assert json.loads((folder / LABELS_META).read_text(encoding="utf-8")) == {
+        "texts_sha256": "digest",
+        "kinds": {"label": "class"},
+    }
+
+
+def test_reading_rejects_an_absent_file(tmp_path: Path):
+    with pytest.raises(DataError, match=r"texts\.jsonl: no such file; run `dvc repro`"):
+        list(read_texts(tmp_path))
+    with pytest.raises(DataError, match=r"labels\.json: no such file; run `dvc repro`"):
+        read_labels(tmp_path, "label")
+    write_labels(tmp_path / "labels", prepared(["a"], ["x"]), texts_sha256="digest")
+    (tmp_path / "labels" / LABELS).unlink()
+    with pytest.raises(DataError, match=r"labels\.jsonl: no such file; run `dvc repro`"):
+        read_labels(tmp_path / "labels", "label")
+
+
+def test_reading_rejects_a_label_that_the_corpus_does_not_have(tmp_path: Path):
+    write_labels(tmp_path / "labels", prepared(["a"], ["x"]), texts_sha256="digest")
+    with pytest.raises(DataError, match="labels: has no label 'topic'; it has label"):
+        read_labels(tmp_path / "labels", "topic")

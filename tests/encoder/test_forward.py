@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import VOCABULARY, random_sentences
+
+from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder, longest_row
+from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.errors import EncoderError
+
+CPU = torch.device("cpu")
+DEPTH = 3
+ALL_LAYERS = tuple(range(DEPTH + 1))
+
+
+def row_of(ids: Sequence[int], segments: Sequence[int] | None = None) -> TokenisedRow:
+    count = len(ids)
+    return TokenisedRow(
+        input_ids=np.array(ids, np.int32),
+        segment_ids=np.array(segments or [0] * count, np.int8),
+        word_index=np.zeros(count, np.int32),
+        char_offsets=np.zeros((count, 2), np.int32),
+        full_length=count,
+        words=count,
+    )
+
+
+def rows_of_lengths(lengths: Sequence[int], seed: int = 0) -> list[TokenisedRow]:
+    rng = np.random.default_rng(seed)
+    return [row_of(rng.integers(0, len(VOCABULARY), length).tolist()) for length in lengths]
+
+
+def states_of(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[dict]:
+    """By row and layer, copied, so that no row keeps its pack."""
+    by_row = {
+        index: {layer: values.copy() for layer, values in states.items()}
+        for index, states in encoder.encode(rows)
+    }
+    return [by_row[index] for index in range(len(rows))]
+
+
+def assert_same_bits(ones: Sequence[dict], others: Sequence[dict]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        assert one.keys() == other.keys()
+        for layer in one:
+            assert one[layer].tobytes() == other[layer].tobytes()
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder) -> FrozenEncoder:
+    return FrozenEncoder(tiny_encoder, layers=ALL_LAYERS, device=CPU)
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_bert) -> Callable[..., list[np.ndarray]]:
+    """Transformers' own forward pass of one sentence, every layer."""
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(tiny_bert).eval()
+
+    @torch.inference_mode()
+    def states(row: TokenisedRow) -> list[np.ndarray]:
+        output = model(
+            input_ids=torch.from_numpy(row.input_ids[None].astype(np.int64)),
+            token_type_ids=torch.from_numpy(row.segment_ids[None].astype(np.int64)),
+            output_hidden_states=True,
+        )
+        return [hidden[0].numpy() for hidden in output.hidden_states]
+
+    return states
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tiny_encoder, tmp_path) -> Path:
+    """A copy of the encoder that a test may damage."""
+    return Path(shutil.copytree(tiny_encoder, tmp_path / "encoder"))
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, **changes}), encoding="utf-8")
+
+
+def keep_tensors(folder: Path, keep: Callable[[str], bool]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(path).items() if keep(name)}
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def test_states_equal_transformers_one_sentence_at_a_time(encoder, reference, tiny_encoder):
+    sentences = random_sentences(60)
+    rows = RowTokenizer(tiny_encoder, max_length=64)([*sentences, "", "The river of ice."])
+    assert sum(row.length for row in rows) > PACK_TOKENS["cpu"]  # several packs
+    for row, states in zip(rows, states_of(encoder, rows), strict=True):
+        assert tuple(sorted(states)) == ALL_LAYERS
+        for layer, expected in enumerate(reference(row)):
+            assert states[layer].dtype == np.float32
+            assert states[layer].shape == expected.shape
+            assert np.abs(states[layer] - expected).max() <= 1e-5
+
+
+def test_states_equal_transformers_at_every_length(encoder, reference):
+    rows = rows_of_lengths(range(2, 65))
+    for row, states in zip(rows, states_of(encoder, rows), strict=True):
+        for layer, expected in enumerate(reference(row)):
+            assert np.abs(states[layer] - expected).max() <= 1e-5
+
+
+def test_segment_ids_reach_the_model(encoder, reference):
+    row = row_of([2, 7, 9, 3, 11, 3], [0, 0, 0, 0, 1, 1])
+    [states] = states_of(encoder, [row])
+    assert np.abs(states[DEPTH] - reference(row)[DEPTH]).max() <= 1e-5
+    [without] = states_of(encoder, [row_of(row.input_ids.tolist())])
+    assert np.abs(states[DEPTH] - without[DEPTH]).max() > 1e-3
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_row_has_the_same_bits_alone_shuffled_and_in_company(encoder, set_threads, threads):
+    rows = rows_of_lengths(range(2, 61))
+    set_threads(1)
+    alone = [states_of(encoder, [row])[0] for row in rows]
+    set_threads(threads)
+    assert_same_bits([states_of(encoder, [row])[0] for row in rows], alone)
+    assert_same_bits(states_of(encoder, rows), alone)
+    order = np.random.default_rng(1).permutation(len(rows))
+    shuffled = states_of(encoder, [rows[index] for index in order])
+    assert_same_bits(shuffled, [alone[index] for index in order])
+    company = rows_of_lengths(np.random.default_rng(2).integers(2, 61, 300).tolist(), seed=3)
+    assert_same_bits(states_of(encoder, [*rows, *company])[: len(rows)], alone)
+
+
+@pytest.mark.parametrize("length", [2, 3, 7, 16, 17])
+def test_row_has_the_same_bits_among_many_of_its_length(encoder, length):
+    rows = rows_of_lengths([length] * 40)
+    together = states_of(encoder, rows)
+    assert_same_bits(together, [states_of(encoder, [row])[0] for row in rows])
+
+
+def test_row_longer_than_a_pack_is_encoded(encoder, reference, monkeypatch):
+    monkeypatch.setattr(encoder, "_pack_tokens", 10)
+    [row] = rows_of_lengths([50])
+    [states] = states_of(encoder, [row])
+    assert np.abs(states[DEPTH] - reference(row)[DEPTH]).max() <= 1e-5
+
+
+def test_same_rows_give_the_same_bits_twice(encoder):
+    rows = rows_of_lengths([5, 30, 12])
+    assert not encoder._model.training
+    assert_same_bits(states_of(encoder, rows), states_of(encoder, rows))
+
+
+def test_nothing_to_encode_gives_nothing(encoder):
+    assert list(encoder.encode([])) == []
+
+
+@pytest.mark.parametrize("layers", [(1,), (2,), (0, 2), (3, 1)])
+def test_layers_above_the_highest_are_not_in_the_model(tiny_encoder, encoder, layers):
+    part = FrozenEncoder(tiny_encoder, layers=layers, device=CPU)
+    assert len(part._model.encoder.layer) == max(layers)
+    assert part._model.pooler is None
+    rows = rows_of_lengths([2, 9, 33])
+    expected = [{layer: states[layer] for layer in layers} for states in states_of(encoder, rows)]
+    for one, other in zip(states_of(part, rows), expected, strict=True):
+        assert set(one) == set(layers)
+        assert_same_bits([dict(sorted(one.items()))], [dict(sorted(other.items()))])
+
+
+def test_no_parameter_asks_for_gradients(encoder):
+    assert not any(parameter.requires_grad for parameter in encoder._model.parameters())
+
+
+@pytest.mark.parametrize("layers", [(4,), (1, 17), (-1,)])
+def test_layer_beyond_the_depth_is_refused(tiny_encoder, layers):
+    with pytest.raises(EncoderError, match="has layers 0 to 3"):
+        FrozenEncoder(tiny_encoder, layers=layers, device=CPU)
+
+
+def test_model_of_another_type_is_refused(tmp_path):
+    from transformers import GPT2Config, GPT2Model
+
+    GPT2Model(
+        GPT2Config(vocab_size=20, n_positions=8, n_embd=8, n_layer=1, n_head=2)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match="type 'gpt2'; supported are encoders of type bert"):
+        FrozenEncoder(tmp_path, layers=(1,), device=CPU)
+
+
+def test_decoder_is_refused(folder):
+    change_config(folder, is_decoder=True)
+    with pytest.raises(EncoderError, match="supported are encoders"):
+        FrozenEncoder(folder, layers=(1,), device=CPU)
+
+
+def test_missing_weights_are_refused(folder):
+    lost = "encoder.layer.1.output.dense.weight"
+    keep_tensors(folder, lambda name: name != lost)
+    with pytest.raises(EncoderError, match=f"lack 1 of the model's tensors, {lost}"):
+        FrozenEncoder(folder, layers=(1,), device=CPU)
+
+
+def test_weights_without_a_pooler_are_enough(folder, encoder):
+    keep_tensors(folder, lambda name: not name.startswith("pooler."))
+    rows = rows_of_lengths([2, 9])
+    without = FrozenEncoder(folder, layers=ALL_LAYERS, device=CPU)
+    assert_same_bits(states_of(without, rows), states_of(encoder, rows))
+
+
+def test_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        FrozenEncoder(tmp_path, layers=(1,), device=CPU)
+
+
+def test_longest_row_is_what_the_model_has_positions_for(tiny_encoder):
+    assert longest_row(tiny_encoder) == 64

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pipeline.heads.linear import RowPureLinear
+
+
+@pytest.mark.parametrize("inputs", [1, 10, 40, 256])
+@pytest.mark.parametrize("outputs", [1, 2, 5, 16, 21])
+def test_rows_are_the_same_bits_in_any_number_and_order(inputs: int, outputs: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = RowPureLinear(inputs, outputs)
+    values = torch.randn(64, inputs, generator=generator)
+    with torch.inference_mode():
+        expected = layer(values)
+        for rows in (1, 2, 15, 16, 17, 31, 48):
+            chosen = torch.randperm(64, generator=generator)[:rows]
+            assert torch.equal(layer(values[chosen]), expected[chosen])
+
+
+@pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 3, 1), (7, 16, 5), (40, 20, 33)])
+def test_values_and_gradients_equal_torchs_linear_layer(
+    rows: int, inputs: int, outputs: int
+) -> None:
+    ours = RowPureLinear(inputs, outputs, dtype=torch.float64)
+    theirs = torch.nn.Linear(inputs, outputs, dtype=torch.float64)
+    theirs.load_state_dict(ours.state_dict())
+    values = torch.randn(rows, inputs, dtype=torch.float64)
+    results = [layer(values) for layer in (ours, theirs)]
+    torch.testing.assert_close(*results)
+    for result in results:
+        result.square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad)

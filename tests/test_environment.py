@@ -1,0 +1,137 @@
+"""Device, threads and store come from the environment, and bad values are the user's to mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.environment import choose_device, store_path, use_threads
+from pipeline.errors import MachineError
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("FEATURE_STORE", "DVC_ROOT", "ICEHOUSE_DEVICE", "ICEHOUSE_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_store_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("FEATURE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "dvc"))
+    assert store_path() == tmp_path / "store"
+
+
+def test_store_of_the_user_may_be_relative_or_at_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FEATURE_STORE", "store")
+    assert store_path() == tmp_path / "store"
+    monkeypatch.setenv("FEATURE_STORE", "~/store")
+    assert store_path() == tmp_path / "home" / "store"
+
+
+@pytest.mark.parametrize("chosen", [None, ""])
+def test_store_is_at_the_main_checkout_that_dvc_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: str | None
+):
+    if chosen is not None:
+        monkeypatch.setenv("FEATURE_STORE", chosen)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
+    (tmp_path / ".dvc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert store_path() == tmp_path / "main" / ".features"
+
+
+def test_store_is_at_the_nearest_folder_with_dvc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    assert store_path() == tmp_path / ".features"
+
+
+def test_store_is_at_the_working_folder_without_a_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    assert store_path() == tmp_path / ".features"
+
+
+def test_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch):
+    asked = torch.get_num_threads() + 1
+    monkeypatch.setenv("ICEHOUSE_THREADS", str(asked))
+    assert use_threads() == asked
+    assert torch.get_num_threads() == asked
+
+
+@pytest.mark.parametrize("asked", [None, ""])
+def test_threads_are_left_alone_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None
+):
+    if asked is not None:
+        monkeypatch.setenv("ICEHOUSE_THREADS", asked)
+    before = torch.get_num_threads()
+    assert use_threads() == before
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "1.5", "two", " ", "2 4"])
+def test_threads_rejects_what_is_not_a_positive_whole_number(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+):
+    monkeypatch.setenv("ICEHOUSE_THREADS", asked)
+    before = torch.get_num_threads()
+    with pytest.raises(MachineError, match=f"ICEHOUSE_THREADS={asked}: must be a whole number"):
+        use_threads()
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "expected"),
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_device_is_the_best_there_is_unless_asked_for(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert choose_device() == torch.device(expected)
+
+
+def test_device_asked_for_wins_over_a_better_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("ICEHOUSE_DEVICE", "cpu")
+    assert choose_device() == torch.device("cpu")
+
+
+def test_device_may_name_one_of_several_gpus(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("ICEHOUSE_DEVICE", "cuda:1")
+    assert choose_device() == torch.device("cuda:1")
+    monkeypatch.setenv("ICEHOUSE_DEVICE", "cuda:2")
+    with pytest.raises(MachineError, match="cuda:2: this machine has no such device"):
+        choose_device()
+
+
+@pytest.mark.parametrize("asked", ["gpu", "cuda:x", "cuda:-1", "CPU", " "])
+def test_device_rejects_what_is_not_a_device(monkeypatch: pytest.MonkeyPatch, asked: str):
+    monkeypatch.setenv("ICEHOUSE_DEVICE", asked)
+    with pytest.raises(MachineError, match=f"ICEHOUSE_DEVICE={asked}: not a device"):
+        choose_device()
+
+
+@pytest.mark.parametrize("asked", ["cuda", "cuda:1", "mps", "meta", "xpu"])
+def test_device_rejects_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, asked: str):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setenv("ICEHOUSE_DEVICE", asked)
+    with pytest.raises(MachineError, match=f"ICEHOUSE_DEVICE={asked}: this machine has no such"):
+        choose_device()
