@@ -32,7 +32,7 @@ repro: setup
 	dvc repro
 
 test: setup
-	python -m pytest
+	python -m pytest --cov --cov-report=term:skip-covered
 
 check: $(INSTALLED)
 	ruff format --check .

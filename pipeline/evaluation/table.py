@@ -33,3 +33,30 @@ def summary(metrics: Mapping[str, Any]) -> list[str]:
         for name, row in rows.items()
     ]
     return lines
+
+
+def results_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One Markdown row per head, from its metrics: dev and test beside the test baseline."""
+    rows = [("head", "score", "dev", "test", "baseline on test", "margin")]
+    for name, metrics in heads.items():
+        dev, test = metrics["dev"], metrics["test"]
+        if "micro" in test:
+            cells = ("entity F1", dev["micro"]["f1"], test["micro"]["f1"], test["baseline"]["f1"])
+            rows.append((f"`{name}`", *_cells(cells), f"{test['margin']:+.3f}"))
+        else:
+            base = test["baseline"]
+            cells = ("accuracy", dev["accuracy"], test["accuracy"], base["accuracy"])
+            margin = test["accuracy"] - base["accuracy"]
+            rows.append((f"`{name}`", *_cells(cells), f"{margin:+.3f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def _cells(cells: tuple[str, float, float, float]) -> tuple[str, str, str, str]:
+    score, *values = cells
+    dev, test, baseline = (f"{value:.3f}" for value in values)
+    return score, dev, test, baseline

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ def test_rows_come_shortest_first_and_equal_ones_in_their_order(lengths, budget)
 @given(lengths_of_rows, st.integers(1, 200))
 def test_pack_ends_only_where_the_next_row_would_not_fit(lengths, budget):
     packs = list(pack_by_length(lengths, budget))
-    for pack, following in zip(packs, packs[1:], strict=False):
+    for pack, following in pairwise(packs):
         assert sum(lengths[row] for row in pack) + lengths[following[0]] > budget
 
 
@@ -44,4 +46,4 @@ def test_runs_expand_to_the_lengths_they_came_from(lengths):
 def test_neighbouring_runs_differ_in_length(lengths):
     runs = runs_of_equal_length(lengths)
     assert all(count >= 1 for count, _ in runs)
-    assert all(one[1] != next_[1] for one, next_ in zip(runs, runs[1:], strict=False))
+    assert all(one[1] != next_[1] for one, next_ in pairwise(runs))

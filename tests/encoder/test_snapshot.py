@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -97,13 +98,15 @@ def test_description_does_not_depend_on_where_the_source_was(tiny_bert, source, 
 )
 def test_verify_detects_a_changed_byte(encoder, name):
     flip_first_byte(encoder / name)
-    with pytest.raises(EncoderError, match=rf"{name}: is not the file that was materialised"):
+    with pytest.raises(
+        EncoderError, match=f"{re.escape(name)}: is not the file that was materialised"
+    ):
         read_snapshot(encoder, verify=True)
 
 
 def test_verify_detects_a_missing_file(encoder):
     (encoder / "tokenizer.json").unlink()
-    with pytest.raises(EncoderError, match="tokenizer.json: is not the file"):
+    with pytest.raises(EncoderError, match=r"tokenizer\.json: is not the file"):
         read_snapshot(encoder, verify=True)
 
 

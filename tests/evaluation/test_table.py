@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipeline.evaluation.metrics import classification_scores, entity_scores
-from pipeline.evaluation.table import summary
+from pipeline.evaluation.table import results_table, summary
 
 CLASSES = {
     name: {
@@ -83,3 +83,26 @@ def test_summary_without_an_entity_has_no_rows():
     lines = summary(nothing)
     assert len(lines) == 3
     assert "entity F1 0.000" in lines[1]
+
+
+def test_results_are_one_markdown_row_per_head() -> None:
+    lines = results_table({"topic": CLASSES, "entities": ENTITIES})
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0] == ["head", "score", "dev", "test", "baseline on test", "margin"]
+    assert cells[2] == ["`topic`", "accuracy", "1.000", "0.500", "0.500", "+0.000"]
+    assert cells[3] == ["`entities`", "entity F1", "0.667", "0.667", "0.100", "+0.567"]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_columns_of_short_names_are_aligned() -> None:
+    scores = entity_scores([["B-A", "B-B"]], [["B-A", "O"]])
+    metrics = {
+        name: {
+            **asdict(scores),
+            "baseline": {"name": "b", "f1": 0.0},
+            "margin": 0.0,
+        }
+        for name in ("dev", "test")
+    }
+    header, *rows = summary(metrics)[2:]
+    assert [right_edges(row) for row in rows] == [right_edges(header)] * len(rows)

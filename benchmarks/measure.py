@@ -1,0 +1,80 @@
+"""What all benchmarks share: interleaved rounds, a table, and one line of JSON with the bars."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value measured and what it is measured against; ``at_most`` says from which side."""
+
+    value: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the value is on the right side of the bound."""
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
+
+
+def interleaved(
+    contestants: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS
+) -> dict[str, float]:
+    """Median seconds of each contestant over rounds of A B C A B C ..., after one warm-up each."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            begin = time.perf_counter()
+            run()
+            if turn:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def table(title: str, rows: Mapping[str, float], unit: str) -> None:
+    """Prints one value per contestant."""
+    print(title)
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"  {name:{width}}  {value:12,.1f} {unit}")
+
+
+def report(benchmark: str, bars: Mapping[str, Bar]) -> None:
+    """Prints the bars, and as the last line all of it as one JSON object."""
+    width = max(map(len, bars))
+    for name, bar in bars.items():
+        sign = "<=" if bar.at_most else ">="
+        verdict = "met" if bar.met else "MISSED"
+        print(f"  {name:{width}}  {bar.value:8.2f}  {sign} {bar.bound:<6g} {verdict}")
+    content = {
+        "benchmark": benchmark,
+        "machine": machine(),
+        "bars": {
+            name: {"value": round(bar.value, 3), "bound": bar.bound, "met": bar.met}
+            for name, bar in bars.items()
+        },
+    }
+    print(json.dumps(content))
+
+
+def machine() -> str:
+    """The CPU, its number of cores in use by torch, and torch's version."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line for line in lines if line.startswith("model name")).split(":")[1].strip()
+    except (OSError, StopIteration):
+        pass  # not Linux: the architecture has to do
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"

@@ -1,0 +1,30 @@
+"""Prints one line per head: its scores on dev and test beside the baseline, as a Markdown table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pipeline.errors import DataError
+from pipeline.evaluation.table import results_table
+from stages.command import StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.option(
+    "--reports", type=click.Path(path_type=Path), default="reports/heads", show_default=True
+)
+def main(reports: Path) -> None:
+    """Prints the metrics of all heads as a Markdown table."""
+    paths = sorted(reports.glob("*/metrics.json"))
+    if not paths:
+        raise DataError(f"{reports}: holds no metrics; run `dvc repro`")
+    heads = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    for line in results_table(heads):
+        click.echo(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""params.yaml with one mistake at a time: one line, exit code 2, the path of the field."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from import_graph import ROOT
+from ruamel.yaml import YAML
+
+from stages.check import main
+
+yaml = YAML(typ="safe")
+VALID: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Result]:
+    """Runs the stage on the given parameters in a project with both raw files."""
+    monkeypatch.chdir(tmp_path)
+    for corpus in VALID["corpora"].values():
+        Path(corpus["path"]).parent.mkdir(parents=True, exist_ok=True)
+        Path(corpus["path"]).write_text("data", encoding="utf-8")
+
+    def run(params: Any) -> Result:
+        text = params if isinstance(params, str) else None
+        if text is None:
+            with Path("params.yaml").open("w", encoding="utf-8") as file:
+                yaml.dump(params, file)
+        else:
+            Path("params.yaml").write_text(text, encoding="utf-8")
+        return CliRunner().invoke(main, catch_exceptions=False)
+
+    return run
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The project's parameters with one value changed, or removed where the value is ``...``."""
+    params = copy.deepcopy(VALID)
+    node = params
+    *parents, last = path.split(".")
+    for key in parents:
+        node = node[key]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return params
+
+
+def test_the_projects_own_parameters_are_valid(check: Callable[[Any], Result]) -> None:
+    result = check(VALID)
+    assert result.exit_code == 0, result.output
+    assert result.output == "params.yaml: valid (encoders 1, corpora 2, features 2, heads 4)\n"
+
+
+MISTAKES = [
+    ("heads.news_topic.hiden", 1, "heads.news_topic.hiden: unknown key"),
+    ("heads.news_topic.recurrent.cel", 1, "recurrent.cel: unknown key; did you mean 'cell'?"),
+    ("extras", {}, "extras: unknown section; known are encoders, corpora"),
+    ("heads.news_topic.training.epochs", "ten", "training.epochs: input should be a valid integer"),
+    ("heads.news_topic.training.epochs", 2.5, "training.epochs: input should be a valid integer"),
+    ("heads.news_topic.training.epochs", True, "training.epochs: input should be a valid integer"),
+    ("heads.news_topic.training.seed", ..., "training.seed: missing"),
+    ("heads.news_topic.training.learning_rate", float("nan"), "learning_rate: "),
+    ("heads.news_topic.training.batch_size", 0, "batch_size: input should be greater than or"),
+    ("heads.news_topic.recurrent.dropout", 1.0, "recurrent.dropout: input should be less than 1"),
+    ("heads.news_topic.recurrent", [], "recurrent: "),
+    ("heads.news_topic.task", "regression", "task: input should be 'sequence_classification'"),
+    ("heads.news_topic.pooling", None, "'pooling' is cls for sequence_classification"),
+    ("heads.news_topic.corpus", "new", "heads.news_topic.corpus: there is no corpora.new"),
+    ("heads.news_topic.features", "nws", "heads.news_topic.features: there is no features.nws"),
+    ("heads.news_topic.features", "tweets", "features.tweets is of corpora.tweets, the head of"),
+    ("heads.news_topic.label", "entities", "corpora.news has no label 'entities'; it has: topic"),
+    ("heads.tweet_entities.layers", [5], "layer 5 is not kept by features.tweets: to add it"),
+    ("heads.tweet_entities.layers", [7], "encoders.minilm has no layer 7; it has 0 (embeddings)"),
+    ("heads.tweet_entities.layers", [], "layers: tuple should have at least 1 item"),
+    ("features.news.layers", [6, -1], "features.news.layers.1: layer -1 is named twice"),
+    ("features.news.layers", [9], "encoders.minilm has no layer 9"),
+    ("features.news.encoder", "bert", "features.news.encoder: there is no encoders.bert"),
+    ("features.news.storage_dtype", "int8", "storage_dtype: input should be 'float16'"),
+    ("features.news.max_length", 2, "max_length: input should be greater than or equal to 4"),
+    ("encoders.minilm.source", "package:no_such/model", "no installed package has files under"),
+    ("encoders.minilm.source", "./nowhere", "no such folder"),
+    ("encoders.minilm.source", "bert-base-uncased", "a Hub model needs a commit"),
+    ("encoders.minilm.revision", "main", "'revision' is for Hub models"),
+    ("corpora.news.path", "data/raw/absent.jsonl", "corpora.news.path: data/raw/absent.jsonl: no"),
+    ("corpora.news.format", "xml", "format: input should be 'jsonl'"),
+    ("corpora.news.split.test", 0.3, "split: train, dev and test must add up to 1, not 1.2"),
+    ("corpora.news.stratify", "subject", "'stratify' must be null or name a label"),
+    ("corpora.news.text", ..., "name either the field of raw 'text' or the field of 'words'"),
+    ("corpora.tweets.columns", ["words"], "'columns' does not name entities"),
+    ("corpora.News", VALID["corpora"]["news"], "corpora.News: a row's name is lower-case"),
+    ("heads", [], "heads: must be a mapping of rows"),
+    ("heads", ..., "heads: must be a mapping of rows"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
+def test_a_mistake_is_one_line_with_the_field(
+    check: Callable[[Any], Result], path: str, value: Any, message: str
+) -> None:
+    result = check(changed(path, value))
+    assert result.exit_code == 2
+    assert result.output.startswith("error: params.yaml:")
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("heads: {a: 1", "params.yaml:1: not valid YAML"),
+        ("heads: {}\nheads: {}\n", "not valid YAML: found duplicate key"),
+        ("- a\n- b\n", "must be a mapping of sections"),
+        ("", "must be a mapping of sections"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_one_line(
+    check: Callable[[Any], Result], text: str, message: str
+) -> None:
+    result = check(text)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_numbers_as_dvc_writes_them_are_numbers(check: Callable[[Any], Result]) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    changed_text = text.replace("learning_rate: 0.001", "learning_rate: 1e-05")
+    assert changed_text != text
+    assert check(changed_text).exit_code == 0
+
+
+def test_a_layer_to_add_comes_with_disk_and_time(
+    check: Callable[[Any], Result],
+    tiny_encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from pipelines import extracted, prepared
+
+    features = extracted(prepared(tmp_path), tiny_encoder, store=tmp_path / ".features")
+    (tmp_path / "data" / "features").mkdir(parents=True)
+    features.rename(tmp_path / "data" / "features" / "tweets")
+    monkeypatch.setenv("FEATURE_STORE", str(tmp_path / ".features"))
+    result = check(changed("heads.tweet_entities.layers", [5]))
+    assert "MB of disk and 1 s of encoding" in result.output
+
+
+def test_a_source_folder_that_changed_is_told(
+    check: Callable[[Any], Result], tiny_bert: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from pipeline.encoder.settings import EncoderSettings
+    from pipeline.encoder.snapshot import materialise
+
+    source = tmp_path / "model"
+    shutil.copytree(tiny_bert, source)
+    settings = EncoderSettings(source="./model", revision=None)
+    materialise(settings, tmp_path / "data" / "encoders" / "ours")
+    params = changed("encoders.ours", {"source": "./model", "revision": None})
+    assert "warning" not in check(params).output
+    config = source / "config.json"
+    config.write_text(config.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    result = check(params)
+    assert result.exit_code == 0
+    assert "warning: encoders.ours: config.json in ./model is no longer what was" in result.output
