@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.store.keys import Recipe, row_key, shard_name
+
+RECIPE = Recipe(
+    encoder={"weights": {"model.safetensors": "aa"}, "config": {}, "tokenizer": {}},
+    max_length=128,
+    long_texts="truncate",
+    compute_dtype="float32",
+    storage_dtype="float16",
+)
+texts = st.text(max_size=20) | st.lists(st.text(max_size=8), max_size=5).map(tuple)
+
+
+def test_recipe_digest_is_that_of_its_canonical_json():
+    canonical = (
+        '{"compute_dtype":"float32","encoder":{"config":{},"tokenizer":{},'
+        '"weights":{"model.safetensors":"aa"}},"extractor":1,"format":1,"long_texts":"truncate",'
+        '"max_length":128,"storage_dtype":"float16"}'
+    )
+    assert RECIPE.digest() == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": {"weights": {"model.safetensors": "ab"}, "config": {}, "tokenizer": {}}},
+        {"max_length": 64},
+        {"long_texts": "error"},
+        {"compute_dtype": "bfloat16"},
+        {"storage_dtype": "float32"},
+    ],
+)
+def test_every_field_of_a_recipe_changes_its_digest(change):
+    assert dataclasses.replace(RECIPE, **change).digest() != RECIPE.digest()
+
+
+def test_recipe_digest_does_not_depend_on_the_order_of_files():
+    encoder = dict(reversed(RECIPE.encoder.items()))
+    assert dataclasses.replace(RECIPE, encoder=encoder).digest() == RECIPE.digest()
+
+
+@given(texts)
+def test_row_key_is_the_digest_that_the_format_defines(text):
+    form = "text" if isinstance(text, str) else "words"
+    canonical = json.dumps([form, text], ensure_ascii=False, separators=(",", ":"))
+    expected = hashlib.sha256(b"d1ge57\n" + canonical.encode("utf-8")).digest()
+    assert row_key("d1ge57", text) == expected
+
+
+@given(texts, texts)
+def test_different_inputs_have_different_keys(one, other):
+    assert (row_key("d", one) == row_key("d", other)) == (one == other)
+
+
+@pytest.mark.parametrize("words", [("ice",), ("cold", "ice"), ()])
+def test_text_and_words_that_read_alike_have_different_keys(words):
+    assert row_key("d", words) != row_key("d", " ".join(words))
+
+
+def test_recipe_is_part_of_the_row_key():
+    assert row_key("one", "ice") != row_key("other", "ice")
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=5))
+def test_shard_name_is_the_digest_of_its_keys_in_order(keys):
+    assert shard_name(keys) == hashlib.sha256(b"".join(keys)).hexdigest()[:32]
+
+
+def test_order_of_rows_changes_the_name_of_a_shard():
+    assert shard_name([b"a" * 32, b"b" * 32]) != shard_name([b"b" * 32, b"a" * 32])
