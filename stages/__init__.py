@@ -6,10 +6,10 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-# OpenMP's threads spin while they wait for each other. Beside one other busy process on two cores,
-# that made training four times slower (61 s against 14 s) than threads that sleep. The variable is
-# read when torch is first imported, hence here.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# OpenMP's threads spin while they wait for each other. Beside another busy process on two cores,
+# that made a training of 9 s take 25 to 60 s; with few spins before they sleep it takes 20 s, and
+# still 9 s on an idle machine. It is read when torch is first imported, hence here.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 if os.name == "nt":
     sys.exit("icehouse: native Windows is not supported; use WSL2 (see README.md)")

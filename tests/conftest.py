@@ -15,7 +15,7 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # tiny tensors: threads would only wait for each other
 os.environ["DVC_NO_ANALYTICS"] = "1"
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 WORDS = (
     "the a of in on at and or not is was cold warm ice house river north south east west winter "

@@ -42,6 +42,8 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
                     f"{where}: {len(example.labels[name])} tags in {name!r} "
                     f"for {len(example.text)} words"
                 )
+        if "\0" in example.id:
+            raise DataError(f"{where}: the id holds a NUL character")
         _refuse_surrogates(example, where)
         examples.append(example)
     if not examples:

@@ -63,7 +63,7 @@ def materialise(settings: EncoderSettings, folder: Path) -> None:
         for name, path in files.items():
             shutil.copyfile(path, temporary / name)
         digests = {name: sha256_file(temporary / name) for name in files}
-        config = json.loads((temporary / CONFIG).read_text(encoding="utf-8"))
+        config = _json_object(temporary / CONFIG, settings.source)
         description = {
             # A folder's path says where one machine had it; outputs name no machine.
             "source": "folder" if settings.kind == "folder" else settings.source,
@@ -86,16 +86,15 @@ def read_snapshot(folder: Path, *, verify: bool) -> EncoderSnapshot:
     Raises:
         EncoderError: the folder is no materialised encoder, or a file is not as described.
     """
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (folder / DESCRIPTION).is_file():
         raise EncoderError(
             f"{folder}: holds no encoder ({DESCRIPTION} is missing); run `dvc repro`"
-        ) from None
-    snapshot = EncoderSnapshot(
-        folder=folder,
-        **{key: description[key] for key in ("weights", "config", "tokenizer", "depth", "width")},
-    )
+        )
+    description = _json_object(folder / DESCRIPTION, str(folder))
+    parts = ("weights", "config", "tokenizer", "depth", "width")
+    if not description.keys() >= set(parts):
+        raise EncoderError(f"{folder}: {DESCRIPTION} is damaged; remove it and run `dvc repro`")
+    snapshot = EncoderSnapshot(folder=folder, **{key: description[key] for key in parts})
     if verify:
         for digests in snapshot.fingerprint().values():
             for name, expected in digests.items():
@@ -142,8 +141,10 @@ def encoder_files(files: Mapping[str, Path], source: str) -> dict[str, Path]:
     weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
     index = "model.safetensors.index.json"
     if index in files:
-        listed = json.loads(files[index].read_text(encoding="utf-8"))["weight_map"].values()
-        weights = [index, *sorted(set(listed))]
+        listed = _json_object(files[index], source).get("weight_map")
+        if not isinstance(listed, dict):
+            raise EncoderError(f"encoder source {source!r}: {index} has no weight_map")
+        weights = [index, *sorted(set(listed.values()))]
     elif "model.safetensors" in weights:
         weights = ["model.safetensors"]
     tokenizer = [name for name in TOKENIZER_FILES if name in files]
@@ -164,8 +165,7 @@ def source_config(settings: EncoderSettings) -> dict[str, Any] | None:
     path = source_files(settings).get(CONFIG)
     if path is None:
         raise EncoderError(f"encoder source {settings.source!r}: has no {CONFIG}")
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return config
+    return _json_object(path, settings.source)
 
 
 def changed_files(settings: EncoderSettings, folder: Path) -> list[str]:
@@ -216,6 +216,16 @@ def _download(model: str, revision: str | None) -> Path:
             f"encoder source {model!r} at {revision[:8]}: cannot be downloaded: {reason}; "
             "check the name and the network, or use a folder that holds the model"
         ) from error
+
+
+def _json_object(path: Path, source: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        raise EncoderError(f"encoder {source!r}: {path.name} is damaged: not a JSON object")
+    return content
 
 
 def _config_size(config: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:

@@ -109,8 +109,8 @@ def _load(folder: Path) -> Tokenizer:
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # tokenizers raises bare Exception for damaged files
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EncoderError(f"{folder}: its tokenizer cannot be read: {reason}") from error
     if not tokenizer.is_fast:
         raise EncoderError(f"{folder}: its tokenizer has no fast (tokenizers) implementation")

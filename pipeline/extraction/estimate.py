@@ -39,6 +39,7 @@ def _seconds_per_token_and_layer(store_root: Path, recipe: dict[str, object]) ->
         log = (store_root / digest[:32] / "log.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    entries = [json.loads(line) for line in log.splitlines()]
+    # A killed extraction may have left half a line.
+    entries = [json.loads(line) for line in log.splitlines() if line.endswith("}")]
     work = sum(entry["tokens"] * (max(entry["layers"]) + 1) for entry in entries if entry["layers"])
     return sum(entry["seconds"] for entry in entries) / work if work else None

@@ -80,6 +80,7 @@ def extract(
         sum(item.tokens for item in work),
         sum(item.bytes for item in work),
     )
+    missing = sorted({layer for item in work for layer in item.layers})
     device, threads = choose_device(), use_threads()
     say(
         f"{len(plan.keys)} rows, {plan.tokens} tokens, layers {', '.join(map(str, layers))}; "
@@ -91,7 +92,7 @@ def extract(
         compute_missing(
             texts,
             tokenizer,
-            lambda: FrozenEncoder(encoder_folder, layers=layers, device=device),
+            lambda: FrozenEncoder(encoder_folder, layers=missing, device=device),
             plan=plan,
             work=work,
             store=store,

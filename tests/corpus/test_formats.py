@@ -96,6 +96,11 @@ def test_examples_are_in_file_order_and_repeated_texts_stay(tmp_path: Path):
         ),
         (JSONL, ["[" * 100_000], r"corpus:1: "),
         (JSONL, ['{"id": ' + "9" * 5000 + "}"], r"corpus:1: cannot be read"),
+        (
+            JSONL,
+            ['{"id": "a\\u0000b", "text": "a", "topic": "x"}'],
+            r"corpus:1: the id holds a NUL",
+        ),
         (JSONL, [], "corpus: holds no example"),
         (CONLL, ["", " "], "corpus: holds no example"),
     ],

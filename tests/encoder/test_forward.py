@@ -228,3 +228,48 @@ def test_folder_without_a_model_is_refused(tmp_path):
 
 def test_longest_row_is_what_the_model_has_positions_for(tiny_encoder):
     assert longest_row(tiny_encoder) == 64
+
+
+def test_the_embeddings_alone_can_be_kept(tiny_encoder):
+    from transformers import AutoModel
+
+    rows = RowTokenizer(tiny_encoder, max_length=32)([("wolf", "bear"), ("ice",)])
+    encoder = FrozenEncoder(tiny_encoder, layers=[0], device=torch.device("cpu"))
+    model = AutoModel.from_pretrained(tiny_encoder).eval()
+    for position, states in encoder.encode(rows):
+        ids = torch.from_numpy(rows[position].input_ids.astype("int64"))[None]
+        with torch.inference_mode():
+            expected = model(ids, output_hidden_states=True).hidden_states[0][0].numpy()
+        assert list(states) == [0]
+        assert abs(states[0] - expected).max() <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", "damaged"),
+        ("config.json", '{"model_type": "bert", "hidden_size": 48, "num_attention_heads": 4}'),
+        ("config.json", '{"model_type": "bert", "is_decoder": true}'),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_is_one_line(tiny_encoder, tmp_path, file, content):
+    import shutil
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, folder)
+    (folder / file).unlink()
+    (folder / file).write_text(content, encoding="utf-8")
+    with pytest.raises(EncoderError) as caught:
+        FrozenEncoder(folder, layers=[1], device=torch.device("cpu"))
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_damaged_tokenizer_is_one_line(tiny_encoder, tmp_path):
+    import shutil
+
+    folder = tmp_path / "encoder"
+    shutil.copytree(tiny_encoder, folder)
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(EncoderError, match="its tokenizer cannot be read"):
+        RowTokenizer(folder, max_length=32)

@@ -283,3 +283,21 @@ def test_package_that_is_not_installed_is_refused_with_advice(tmp_path):
     settings = EncoderSettings(source="package:no_such_package/model", revision=None)
     with pytest.raises(EncoderError, match="install the package"):
         materialise(settings, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+@pytest.mark.parametrize("file", ["config.json", "encoder.json"])
+def test_damaged_descriptions_are_named(tiny_encoder, tmp_path, file, content):
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_encoder, folder)
+    (folder / file).write_text(content, encoding="utf-8")
+    if file == "config.json":
+        settings = EncoderSettings(source=str(folder), revision=None)
+        with pytest.raises(EncoderError, match=r"config\.json is damaged"):
+            materialise(settings, tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+    else:
+        with pytest.raises(EncoderError, match=r"encoder\.json is damaged"):
+            read_snapshot(folder, verify=False)

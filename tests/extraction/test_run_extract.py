@@ -122,6 +122,22 @@ def test_an_added_layer_leaves_the_files_of_others_alone(
     assert {Path(path).name for path in after.keys() - before.keys()} == {"layer_00.h5"}
 
 
+def test_a_lower_layer_is_added_without_running_the_upper_ones(
+    sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, sentences, tiny_encoder, tmp_path / "store", layers=(3,))
+    loaded: list[tuple[int, ...]] = []
+    original = FrozenEncoder.__init__
+
+    def spy(self: FrozenEncoder, folder: Path, **arguments: Any) -> None:
+        loaded.append(tuple(arguments["layers"]))
+        original(self, folder, **arguments)
+
+    monkeypatch.setattr(FrozenEncoder, "__init__", spy)
+    run(tmp_path, sentences, tiny_encoder, tmp_path / "store", layers=(1, 3))
+    assert loaded == [(1,)]
+
+
 def test_threads_do_not_change_the_bytes(
     sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
