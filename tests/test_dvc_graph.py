@@ -9,7 +9,7 @@ from import_graph import ROOT, imported_files, third_party
 from ruamel.yaml import YAML
 
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = YAML(typ="safe").load((ROOT / "tests" / "params.yaml").read_text(encoding="utf-8"))
 STAGES = {name: stage["do"] for name, stage in DVC["stages"].items()}
 TABLES = {
     "encoder": "encoders",

@@ -82,8 +82,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name in ("pipeline", "stages"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("dvc.yaml", "params.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / name)
+    for name in ("dvc.yaml", "tests/params.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder / Path(name).name)
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
     raw = folder / "data" / "raw"

@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 from stages.check import main
 
 yaml = YAML(typ="safe")
-VALID: dict[str, Any] = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+TEXT = (ROOT / "tests" / "params.yaml").read_text(encoding="utf-8")
+VALID: dict[str, Any] = yaml.load(TEXT)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return params
 
 
-def test_the_projects_own_parameters_are_valid(check: Callable[[Any], Result]) -> None:
+def test_the_default_parameters_are_valid(check: Callable[[Any], Result]) -> None:
     result = check(VALID)
     assert result.exit_code == 0, result.output
     assert result.output == "params.yaml: valid (encoders 1, corpora 2, features 2, heads 4)\n"
@@ -130,9 +131,8 @@ def test_a_file_that_is_no_mapping_is_one_line(
 
 
 def test_numbers_as_dvc_writes_them_are_numbers(check: Callable[[Any], Result]) -> None:
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    changed_text = text.replace("learning_rate: 0.001", "learning_rate: 1e-05")
-    assert changed_text != text
+    changed_text = TEXT.replace("learning_rate: 0.001", "learning_rate: 1e-05")
+    assert changed_text != TEXT
     assert check(changed_text).exit_code == 0
 
 
