@@ -261,3 +261,14 @@ def test_e3_a_missing_shard_reads_as_fill_value_but_our_reader_says_so(
             assert (file[f"tokens/{name}"][start : start + lost.tokens] == -9).all()
     with pytest.raises(StoreError, match="is missing"):
         open_features(copy).layer_shards(3)
+
+
+def test_f1_files_are_replaced_by_renaming_so_that_an_open_one_keeps_its_bytes(
+    tiny_encoder: Path, tmp_path: Path
+) -> None:
+    features = extracted(prepared(tmp_path, labelled(random_sentences(40))), tiny_encoder)
+    before = (features / "features.h5").read_bytes()
+    with (features / "features.h5").open("rb") as held:
+        extracted(prepared(tmp_path, labelled(random_sentences(40, seed=8))), tiny_encoder)
+        assert held.read() == before
+    assert (features / "features.h5").read_bytes() != before
