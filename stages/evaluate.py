@@ -12,7 +12,7 @@ from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.table import summary
-from pipeline.files import atomic_file, readable_json, write_text
+from pipeline.files import atomic_file, canonical_json, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
 from stages.command import PARAMS, StageCommand
@@ -25,6 +25,7 @@ from stages.command import PARAMS, StageCommand
 @click.option("--predictions", type=click.Path(path_type=Path), required=True)
 @click.option("--metrics", type=click.Path(path_type=Path), required=True)
 @click.option("--confusion", type=click.Path(path_type=Path), required=True)
+@click.option("--mistakes", type=click.Path(path_type=Path), required=True)
 @PARAMS
 def main(
     name: str,
@@ -33,9 +34,10 @@ def main(
     predictions: Path,
     metrics: Path,
     confusion: Path,
+    mistakes: Path,
     params_path: Path,
 ) -> None:
-    """Writes the metrics of head NAME on dev and test, and its confusion on test."""
+    """Writes metrics and mistakes of head NAME on dev and test, and its confusion on test."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
     if not predictions.is_file():
         raise DataError(f"{predictions}: no such file; run `dvc repro`")
@@ -52,6 +54,7 @@ def main(
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["actual", "predicted"])
         writer.writerows(evaluation.confusion)
+    write_text(mistakes, "".join(canonical_json(row) + "\n" for row in evaluation.mistakes))
     for line in summary(evaluation.metrics):
         click.echo(f"head {name}: {line}")
 

@@ -11,6 +11,7 @@ from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
 from pipeline.evaluation.baselines import MostFrequentTag, majority_class
 from pipeline.evaluation.metrics import classification_scores, entity_scores
+from pipeline.evaluation.mistakes import mistakes
 from pipeline.evaluation.spans import OUTSIDE
 
 SPLITS = ("dev", "test")
@@ -23,10 +24,12 @@ class Evaluation:
     Attributes:
         metrics: by split, ready for JSON.
         confusion: ``(gold, predicted)`` of every test text, or word inside an entity of either.
+        mistakes: the rows of dev and test that were predicted wrongly, the surest first.
     """
 
     metrics: dict[str, Any]
     confusion: list[tuple[str, str]]
+    mistakes: list[dict[str, Any]]
 
 
 def evaluate(
@@ -37,7 +40,7 @@ def evaluate(
     Args:
         labels: the head's label column.
         texts: the inputs, row by row as the labels.
-        predictions: rows with ``id`` and ``label``, or ``tags``.
+        predictions: rows with ``id``, ``label`` or ``tags``, and ``probabilities``.
 
     Raises:
         DataError: the predictions are not of the labels' dev and test rows.
@@ -63,13 +66,15 @@ def evaluate(
         if not rows:
             raise DataError(f"the {name} split is empty")
     if labels.kind == "class":
-        return _evaluate_classes(labels, by_id, members)
-    return _evaluate_tags(labels, texts, by_id, members)
+        metrics, confusion = _evaluate_classes(labels, by_id, members)
+    else:
+        metrics, confusion = _evaluate_tags(labels, texts, by_id, members)
+    return Evaluation(metrics, confusion, mistakes(labels, texts, by_id, SPLITS))
 
 
 def _evaluate_classes(
     labels: Labels, by_id: Mapping[str, Mapping[str, Any]], members: Mapping[str, Sequence[int]]
-) -> Evaluation:
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     values: list[Any] = list(labels.values)
     guess = majority_class([values[row] for row in members["train"]])
     metrics: dict[str, Any] = {}
@@ -90,7 +95,7 @@ def _evaluate_classes(
         }
         if name == "test":
             confusion = list(zip(gold, predicted, strict=True))
-    return Evaluation(metrics, confusion)
+    return metrics, confusion
 
 
 def _evaluate_tags(
@@ -98,7 +103,7 @@ def _evaluate_tags(
     texts: Sequence[Text],
     by_id: Mapping[str, Mapping[str, Any]],
     members: Mapping[str, Sequence[int]],
-) -> Evaluation:
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     values: list[Any] = list(labels.values)
     train = members["train"]
     tagger = MostFrequentTag([texts[row] for row in train], [values[row] for row in train])
@@ -122,7 +127,7 @@ def _evaluate_tags(
                 for a, b in zip(tags, guesses, strict=True)
                 if a != OUTSIDE or (b or OUTSIDE) != OUTSIDE
             ]
-    return Evaluation(metrics, confusion)
+    return metrics, confusion
 
 
 def _type(tag: str) -> str:

@@ -50,7 +50,14 @@ def tag_labels() -> Labels:
 
 
 def rows(key: str, values: dict[int, Any]) -> Rows:
-    return [{"id": f"row {row}", key: value} for row, value in values.items()]
+    return [
+        {
+            "id": f"row {row}",
+            key: value,
+            "probabilities": {value: 0.5} if key == "label" else [0.5] * len(value),
+        }
+        for row, value in values.items()
+    ]
 
 
 def class_predictions() -> Rows:

@@ -1,0 +1,76 @@
+"""Mistakes are listed whole, the surest first, and nothing else is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.corpus.storage import Labels
+from pipeline.evaluation.mistakes import mistakes
+
+CLASSES = Labels(
+    ["a", "b", "c", "d"], ["train", "dev", "test", "test"], ["x", "x", "y", "y"], "class", "digest"
+)
+TAGS = Labels(
+    ["a", "b", "c"],
+    ["dev", "test", "test"],
+    [("B-x", "O"), ("O",), ("O", "B-y", "I-y")],
+    "tags",
+    "digest",
+)
+
+
+def prediction(label: str, **probabilities: float) -> dict[str, Any]:
+    return {"label": label, "probabilities": probabilities}
+
+
+def test_wrong_classes_are_listed_with_text_and_confidence_surest_first() -> None:
+    by_id = {
+        "b": prediction("y", x=0.4, y=0.6),
+        "c": prediction("y", x=0.1, y=0.9),
+        "d": prediction("x", x=0.8, y=0.2),
+    }
+    assert mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")) == [
+        {
+            "id": "d",
+            "split": "test",
+            "text": "D",
+            "gold": "y",
+            "predicted": "x",
+            "confidence": 0.8,
+        },
+        {
+            "id": "b",
+            "split": "dev",
+            "text": "B",
+            "gold": "x",
+            "predicted": "y",
+            "confidence": 0.6,
+        },
+    ]
+    assert [row["id"] for row in mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev",))] == ["b"]
+
+
+def test_a_tagged_row_counts_as_sure_as_its_surest_wrong_word() -> None:
+    texts = [("Ann", "sings"), ("no",), ("the", "north", "sea")]
+    by_id = {
+        "a": {"tags": ["O", "O"], "probabilities": [0.6, 0.99]},
+        "b": {"tags": ["O"], "probabilities": [0.7]},
+        "c": {"tags": ["O", "B-x", None], "probabilities": [0.9, 0.7, None]},
+    }
+    found = mistakes(TAGS, texts, by_id, ("dev", "test"))
+    assert [row["id"] for row in found] == ["c", "a"]
+    assert found[0] == {
+        "id": "c",
+        "split": "test",
+        "words": ("the", "north", "sea"),
+        "gold": ("O", "B-y", "I-y"),
+        "predicted": ["O", "B-x", None],
+        "confidence": [0.9, 0.7, None],
+    }
+
+
+def test_no_mistakes_are_no_rows() -> None:
+    by_id = {
+        name: prediction(label, x=0.5, y=0.5) for name, label in zip("bcd", "xyy", strict=True)
+    }
+    assert mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")) == []
