@@ -27,6 +27,7 @@ from pipeline.extraction.plan import plan_rows, plan_work
 from pipeline.files import sha256_file
 from pipeline.params import ParamsFile
 from pipeline.store.keys import Recipe
+from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
 
 MAX_LENGTH = 512
@@ -79,7 +80,7 @@ def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
 
     def run() -> None:
         shutil.rmtree(folder / "store", ignore_errors=True)
-        store = LocalStore(folder / "store", recipe)
+        store = LocalStore.of(folder / "store", recipe)
         plan = plan_rows(texts, tokenizer, recipe, shard_tokens=16384)
         work = plan_work(plan, store, recipe, layers=[LAYER], width=model.width)
         compute_missing(
@@ -103,6 +104,7 @@ def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
             width=model.width,
             depth=snapshot.depth,
             texts_sha256=texts_sha256,
+            linker=Linker(),
         )
 
     return run

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import MachineError
 
@@ -28,11 +29,14 @@ def store_path() -> Path:
             return Path(chosen).expanduser().absolute()
         except RuntimeError:
             raise MachineError(f"FEATURE_STORE={chosen}: there is no such user") from None
+    return project_root() / ".features"
+
+
+def project_root() -> Path:
+    """The main checkout, also in an experiment that runs in a folder of its own; absolute."""
     root = os.environ.get("DVC_ROOT")
-    return (Path(root).absolute() if root else _repository_root()) / ".features"
-
-
-def _repository_root() -> Path:
+    if root:
+        return Path(root).absolute()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / ".dvc").is_dir():
@@ -87,3 +91,43 @@ def choose_device() -> torch.device:
             f"ICEHOUSE_DEVICE={asked}: this machine has no such device; unset it or use cpu"
         )
     return device
+
+
+def describe_device(device: torch.device, threads: int) -> str:
+    """The device in words, and why it is no GPU where one is here."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type != "cpu":
+        return str(device)
+    words = f"{threads} thread{'s' if threads > 1 else ''}"
+    if torch.cuda.is_available():
+        words += "; ICEHOUSE_DEVICE keeps it off the GPU"
+    elif any(Path("/dev").glob("nvidia[0-9]*")):
+        words += f"; there is a GPU, but torch {torch.__version__} cannot use it"
+    return f"cpu ({words})"
+
+
+def describe_machine(device: torch.device, threads: int) -> dict[str, Any]:
+    """What decides the last bits of a value: for logs, and never for files that are hashed."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": threads,
+        "torch": torch.__version__,
+        "cpu": _cpu(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

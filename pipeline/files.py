@@ -39,7 +39,15 @@ def sha256_text(text: str) -> str:
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a whole file, in hexadecimal."""
-    digest = hashlib.sha256()
+    return _hash_file(path, hashlib.sha256())
+
+
+def md5_file(path: Path) -> str:
+    """MD5 of a whole file, in hexadecimal: what DVC calls a file's content by."""
+    return _hash_file(path, hashlib.md5(usedforsecurity=False))
+
+
+def _hash_file(path: Path, digest: hashlib._Hash) -> str:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
@@ -81,10 +89,29 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Writes a whole file atomically."""
+    with atomic_file(path, mode=mode) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Writes a whole text file atomically, in UTF-8 with ``\\n`` line ends on every system."""
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"))
+
+
+def remove_temporaries(folder: Path, pattern: str = "*") -> None:
+    """Removes what ``atomic_file`` and ``atomic_directory`` left in a folder when they were killed.
+
+    Args:
+        folder: the folder; it need not exist.
+        pattern: of the names that were being written.
+    """
+    for path in folder.glob(f".{pattern}.*.tmp"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.corpus.storage import TEXTS, read_texts
-from pipeline.environment import store_path
+from pipeline.environment import project_root, store_path
 from pipeline.extraction.run import extract
 from pipeline.files import readable_json, sha256_file, write_text
 from pipeline.params import ParamsFile
@@ -32,6 +32,7 @@ def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_
         encoder_folder=encoder,
         settings=settings,
         store_root=store_path(),
+        project=project_root(),
         out=out,
         say=lambda line: click.echo(f"features {name}: {line}"),
     )

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import choose_device, use_threads
+from pipeline.environment import choose_device, store_path, use_threads
 from pipeline.files import atomic_directory, atomic_file, canonical_json
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
+from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import open_features
 from pipeline.training.checkpoint import save_head
 from pipeline.training.fit import fit_head
@@ -43,6 +44,7 @@ def main(
         settings,
         read_labels(labels, settings.label),
         open_features(features),
+        digests=Digests(store_path() / MEMORY),
         device=choose_device(),
         say=lambda line: click.echo(f"head {name}: {line}"),
     )

@@ -70,6 +70,7 @@ def extracted(folder: Path, encoder: Path, *, store: Path | None = None, **setti
         encoder_folder=encoder,
         settings=FeaturesSettings(**values),
         store_root=store or folder / "store",
+        project=folder,
         out=folder / "features",
         say=str,
     )

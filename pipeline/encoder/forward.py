@@ -10,7 +10,6 @@ to 64 with 1 and 2. Heads of width 8, and a single head, differed in the last bi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,12 +98,6 @@ class FrozenEncoder:
         return {
             layer: output.hidden_states[layer][0, :total].cpu().numpy() for layer in self.layers
         }
-
-
-def longest_row(folder: Path) -> int:
-    """Most tokens of one row that the encoder has positions for, special tokens included."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return int(config["max_position_embeddings"])
 
 
 def _packed_attention(

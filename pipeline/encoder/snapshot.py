@@ -47,6 +47,11 @@ class EncoderSnapshot:
     depth: int
     width: int
 
+    def longest_row(self) -> int:
+        """Most tokens of one row that it has positions for, special tokens included."""
+        config = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        return int(config["max_position_embeddings"])
+
     def fingerprint(self) -> dict[str, dict[str, str]]:
         """What decides the values that this encoder computes; goes into every recipe."""
         return {"weights": self.weights, "config": self.config, "tokenizer": self.tokenizer}

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, StoreError
 from pipeline.extraction.plan import RowPlan
-from pipeline.files import atomic_directory, sha256_file
+from pipeline.files import READ_ONLY, atomic_directory, write_bytes
 from pipeline.store import layout
 from pipeline.store.keys import Recipe
-from pipeline.store.local import Linker, LocalStore
+from pipeline.store.links import Linker
+from pipeline.store.local import LocalStore
 from pipeline.store.manifest import Manifest, ShardEntry, write_manifest
-from pipeline.store.writer import key_array, row_offsets, write_entrance
+from pipeline.store.writer import entrance_file, key_array, row_offsets
 
 
 def assemble(
@@ -26,27 +28,26 @@ def assemble(
     width: int,
     depth: int,
     texts_sha256: str,
-) -> Linker:
+    linker: Linker,
+) -> None:
     """Links the shards into ``folder`` and writes ``features.h5`` and, last, the manifest.
 
-    Returns:
-        The linker, which knows how many bytes had to be copied.
+    Raises:
+        StoreError: a file that the store had a moment ago is gone.
     """
-    linker = Linker()
     files = [layout.TOKENS, *(layout.layer_file(layer) for layer in layers)]
     with atomic_directory(folder) as temporary:
         entries = []
         for shard in plan.shards:
+            digests: dict[str, str] = {}
             for file in files:
-                linker.link(
-                    store.path(shard.name, file), temporary / layout.shard_path(shard.name, file)
-                )
-            digests = {
-                file: sha256_file(temporary / layout.shard_path(shard.name, file)) for file in files
-            }
+                source, digest = store.path(shard.name, file), store.digest(shard.name, file)
+                if digest is None:
+                    raise StoreError(f"{source}: has vanished; run `dvc repro` again")
+                linker.link(source, temporary / layout.shard_path(shard.name, file))
+                digests[file] = digest
             entries.append(ShardEntry(shard.name, shard.end - shard.first, shard.tokens, digests))
-        write_entrance(
-            temporary / layout.ENTRANCE,
+        entrance = entrance_file(
             shards=entries,
             layers=layers,
             width=width,
@@ -56,6 +57,7 @@ def assemble(
             row_offsets=row_offsets(plan.lengths),
             row_keys=key_array(plan.keys),
         )
+        write_bytes(temporary / layout.ENTRANCE, entrance, mode=READ_ONLY)
         manifest = Manifest(
             recipe=recipe.as_json(),
             layers=tuple(layers),
@@ -63,11 +65,16 @@ def assemble(
             depth=depth,
             dtype=recipe.storage_dtype,
             texts_sha256=texts_sha256,
-            entrance_sha256=sha256_file(temporary / layout.ENTRANCE),
+            entrance_sha256=hashlib.sha256(entrance).hexdigest(),
             shards=tuple(entries),
         )
         write_manifest(temporary, manifest)
-    return linker
+
+
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk that a folder is on, or would be on."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def refuse_full_disk(folder: Path, needed: int) -> None:
@@ -76,8 +83,7 @@ def refuse_full_disk(folder: Path, needed: int) -> None:
     Raises:
         MachineError: fewer bytes are free than needed.
     """
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if needed > free:
         raise MachineError(
             f"{folder}: {needed / 1e9:.1f} GB are to be written and {free / 1e9:.1f} GB are free; "

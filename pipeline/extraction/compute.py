@@ -15,9 +15,13 @@ from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import StoreError
 from pipeline.extraction.plan import RowPlan, ShardWork, Texts
 from pipeline.store import layout
+from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
-from pipeline.store.local import LocalStore, RowIndex
-from pipeline.store.writer import ShardTokens, key_array, row_offsets, write_layer, write_tokens
+from pipeline.store.local import LocalStore
+from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
+
+_SAMPLE_TOKENS = 2048
+"""Tokens that are encoded to learn how fast this machine is."""
 
 _BLOCK_TOKENS = 65536
 """Tokens that are encoded together before their shards are written; bounds the memory."""
@@ -77,6 +81,30 @@ def compute_missing(
                 "seconds": round(time.perf_counter() - begin, 3),
             }
         )
+
+
+def seconds_per_token(
+    texts: Texts,
+    tokenizer: RowTokenizer,
+    load_encoder: Callable[[], FrozenEncoder],
+    *,
+    plan: RowPlan,
+    work: Sequence[ShardWork],
+) -> float:
+    """How long the encoder takes, from a sample of the rows that it is to be run on."""
+    numbers = [row for item in work for row in item.compute]
+    mean = max(1.0, float(plan.lengths[numbers].mean()))
+    count = min(len(numbers), max(1, int(_SAMPLE_TOKENS / mean)))
+    wanted = {numbers[position * len(numbers) // count] for position in range(count)}
+    rows = tokenizer([text for row, text in _distinct_inputs(texts, plan) if row in wanted])
+    encoder = load_encoder()
+    seconds = 0.0
+    for _ in range(2):  # the first pass warms up
+        begin = time.perf_counter()
+        for _ in encoder.encode(rows):
+            pass
+        seconds = time.perf_counter() - begin
+    return seconds / sum(row.length for row in rows)
 
 
 def _blocks(work: Sequence[ShardWork]) -> Iterator[list[ShardWork]]:
@@ -153,10 +181,10 @@ def _write(
                 index.states(plan.keys[row], layer) if computed is None else computed
             )
             start = end
-        write_layer(store.path(shard.name, layout.layer_file(layer)), hidden, layer=layer)
+        store.put(shard.name, layout.layer_file(layer), layer_file(hidden, layer=layer))
     if layout.TOKENS in item.files:
         tokens = _shard_tokens([rows[row] for row in numbers], plan.keys[shard.first : shard.end])
-        write_tokens(store.path(shard.name, layout.TOKENS), tokens)
+        store.put(shard.name, layout.TOKENS, tokens_file(tokens))
 
 
 def _shard_tokens(rows: Sequence[TokenisedRow], keys: Sequence[bytes]) -> ShardTokens:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import StoreError
-from pipeline.files import canonical_json
-from pipeline.store.manifest import read_manifest
+from pipeline.store import layout
+from pipeline.store.local import LocalStore
+from pipeline.store.manifest import Manifest, read_manifest
 
 
 def cost_of_layer(features: Path, layer: int, *, store_root: Path) -> str:
@@ -27,19 +26,14 @@ def cost_of_layer(features: Path, layer: int, *, store_root: Path) -> str:
         return "disk and time are known after the first extraction"
     size = manifest.tokens * manifest.width * np.dtype(manifest.dtype).itemsize
     words = f"about {size / 1e6:.0f} MB of disk"
-    rate = _seconds_per_token_and_layer(store_root, manifest.recipe)
+    rate = _seconds_per_token_and_layer(store_root, manifest)
     if rate is not None:
         words += f" and {max(1.0, rate * manifest.tokens * (layer + 1)):.0f} s of encoding"
     return words
 
 
-def _seconds_per_token_and_layer(store_root: Path, recipe: dict[str, object]) -> float | None:
-    digest = hashlib.sha256(canonical_json(recipe).encode("utf-8")).hexdigest()
-    try:
-        log = (store_root / digest[:32] / "log.jsonl").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    # A killed extraction may have left half a line.
-    entries = [json.loads(line) for line in log.splitlines() if line.endswith("}")]
-    work = sum(entry["tokens"] * (max(entry["layers"]) + 1) for entry in entries if entry["layers"])
+def _seconds_per_token_and_layer(store_root: Path, manifest: Manifest) -> float | None:
+    store = LocalStore(store_root / manifest.recipe_digest()[: layout.NAME_DIGITS])
+    entries = [entry for entry in store.read_log() if entry.get("tokens") and entry.get("layers")]
+    work = sum(entry["tokens"] * (max(entry["layers"]) + 1) for entry in entries)
     return sum(entry["seconds"] for entry in entries) / work if work else None

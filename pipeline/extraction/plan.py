@@ -173,6 +173,24 @@ def plan_work(
     return work
 
 
+def bytes_new_to_dvc(
+    plan: RowPlan, work: Sequence[ShardWork], store: LocalStore, layers: Sequence[int]
+) -> int:
+    """Bytes of states that DVC's cache will have to take in.
+
+    What it has already shares its inode with the store's file: a file with one name is new to it.
+    """
+    lacking = {(item.shard.name, layer) for item in work for layer in item.layers}
+    held = [
+        store.path(shard.name, layout.layer_file(layer)).stat()
+        for shard in plan.shards
+        for layer in layers
+        if (shard.name, layer) not in lacking
+    ]
+    unshared = sum(status.st_size for status in held if status.st_nlink == 1)
+    return unshared + sum(item.bytes for item in work)
+
+
 def _refuse_long(
     ids: Sequence[str], example_rows: Sequence[int], full_lengths: Sequence[int], max_length: int
 ) -> None:

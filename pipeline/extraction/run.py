@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from tqdm import tqdm
 
 from pipeline.encoder.snapshot import EncoderSnapshot, read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.environment import choose_device, use_threads
+from pipeline.environment import choose_device, describe_device, describe_machine, use_threads
 from pipeline.errors import EncoderError
-from pipeline.extraction.assemble import assemble, refuse_full_disk
-from pipeline.extraction.compute import compute_missing
-from pipeline.extraction.plan import Texts, plan_rows, plan_work
+from pipeline.extraction.adopt import adopt_from_dvc
+from pipeline.extraction.assemble import assemble, free_bytes, refuse_full_disk
+from pipeline.extraction.compute import compute_missing, seconds_per_token
+from pipeline.extraction.plan import (
+    RowPlan,
+    ShardWork,
+    Texts,
+    bytes_new_to_dvc,
+    plan_rows,
+    plan_work,
+)
+from pipeline.files import remove_temporaries
+from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.keys import Recipe
 from pipeline.store.layers import resolve_layer
+from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
+from pipeline.store.lock import only_writer
 from pipeline.store.settings import FeaturesSettings
+
+if TYPE_CHECKING:
+    from pipeline.encoder.forward import FrozenEncoder
+
+Say = Callable[[str], object]
+
+_SAMPLED_FROM = 20_000
+"""Tokens to compute from which on the time is worth knowing before."""
 
 
 def extract(
@@ -31,8 +50,9 @@ def extract(
     encoder_folder: Path,
     settings: FeaturesSettings,
     store_root: Path,
+    project: Path,
     out: Path,
-    say: Callable[[str], object],
+    say: Say,
 ) -> dict[str, Any]:
     """Writes the features of a corpus into ``out``, computing only what the store lacks.
 
@@ -42,6 +62,7 @@ def extract(
         encoder_folder: a materialised encoder.
         settings: layers, lengths and precision.
         store_root: the local feature store.
+        project: the main checkout, whose DVC cache may hold shards.
         out: the folder to write.
         say: told the plan and the outcome, a line at a time.
 
@@ -54,70 +75,108 @@ def extract(
         MachineError: the disk or the device does not allow it.
         StoreError: a state is not finite in the storage precision.
     """
-    from pipeline.encoder.forward import FrozenEncoder, longest_row
-
     begin = time.perf_counter()
     snapshot = read_snapshot(encoder_folder, verify=True)
-    layers = _resolve(settings.layers, snapshot)
-    longest = longest_row(encoder_folder)
+    layers = resolve_layers(settings.layers, snapshot)
+    recipe = recipe_of(settings, snapshot)
+    device, threads = choose_device(), use_threads()
+    tokenizer = RowTokenizer(encoder_folder, max_length=settings.max_length)
+    plan = plan_rows(texts, tokenizer, recipe, shard_tokens=settings.shard_tokens)
+    with only_writer(store_root, f"features {out.name}", say):
+        store = LocalStore.of(store_root, recipe)
+        store.sweep()
+        remove_temporaries(out.parent, out.name)
+        dvc_cache, linker = DvcCache(project), Linker()
+        if adopted := adopt_from_dvc(store, dvc_cache, linker):
+            store.log({"adopted": adopted})
+        work = plan_work(plan, store, recipe, layers=layers, width=snapshot.width)
+        missing = sorted({layer for item in work for layer in item.layers})
+
+        @cache
+        def load_encoder() -> FrozenEncoder:
+            from pipeline.encoder.forward import FrozenEncoder
+
+            return FrozenEncoder(encoder_folder, layers=missing, device=device)
+
+        tokens = sum(item.tokens for item in work)
+        size = sum(item.bytes for item in work)
+        refuse_full_disk(store_root, size)
+        _say_plan(plan, work, layers, len(adopted), say)
+        say(
+            f"{size / 1e6:.0f} MB to write, "
+            f"{bytes_new_to_dvc(plan, work, store, layers) / 1e6:.0f} MB new to DVC's cache, "
+            f"{free_bytes(store_root) / 1e9:.0f} GB free"
+        )
+        if tokens > _SAMPLED_FROM:
+            rate = seconds_per_token(texts, tokenizer, load_encoder, plan=plan, work=work)
+            say(
+                f"computing on {describe_device(device, threads)}, about {_duration(rate * tokens)}"
+            )
+        elif tokens:
+            say(f"computing on {describe_device(device, threads)}, a moment")
+        with tqdm(
+            total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding"
+        ) as bar:
+            compute_missing(
+                texts,
+                tokenizer,
+                load_encoder,
+                plan=plan,
+                work=work,
+                store=store,
+                recipe=recipe,
+                width=snapshot.width,
+                machine={
+                    **describe_machine(device, threads),
+                    "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                },
+                progress=bar.update,
+            )
+        _mend_damaged(store, dvc_cache, linker, say)
+        assemble(
+            out,
+            plan=plan,
+            store=store,
+            recipe=recipe,
+            layers=layers,
+            width=snapshot.width,
+            depth=snapshot.depth,
+            texts_sha256=texts_sha256,
+            linker=linker,
+        )
+    if linker.copied_bytes:
+        say(f"{linker.copied_bytes / 1e6:.0f} MB copied, not linked: {linker.reason}")
+    say(f"done in {time.perf_counter() - begin:.1f} s")
+    return {"layers": layers, **plan.report()}
+
+
+def recipe_of(settings: FeaturesSettings, snapshot: EncoderSnapshot) -> Recipe:
+    """Everything besides the text that decides a row's values.
+
+    Raises:
+        EncoderError: the encoder takes shorter rows only.
+    """
+    longest = snapshot.longest_row()
     if settings.max_length > longest:
         raise EncoderError(
-            f"{encoder_folder}: takes at most {longest} tokens, max_length is {settings.max_length}"
+            f"{snapshot.folder}: takes at most {longest} tokens, "
+            f"max_length is {settings.max_length}"
         )
-    recipe = Recipe(
+    return Recipe(
         encoder=snapshot.fingerprint(),
         max_length=settings.max_length,
         long_texts=settings.long_texts,
         compute_dtype="float32",
         storage_dtype=settings.storage_dtype,
     )
-    store = LocalStore(store_root, recipe)
-    tokenizer = RowTokenizer(encoder_folder, max_length=settings.max_length)
-    plan = plan_rows(texts, tokenizer, recipe, shard_tokens=settings.shard_tokens)
-    work = plan_work(plan, store, recipe, layers=layers, width=snapshot.width)
-    rows, tokens, size = (
-        sum(len(item.compute) for item in work),
-        sum(item.tokens for item in work),
-        sum(item.bytes for item in work),
-    )
-    missing = sorted({layer for item in work for layer in item.layers})
-    device, threads = choose_device(), use_threads()
-    say(
-        f"{len(plan.keys)} rows, {plan.tokens} tokens, layers {', '.join(map(str, layers))}; "
-        f"{len(plan.keys) - rows} rows stored already, {rows} ({tokens} tokens) to compute on "
-        f"{device}; {size / 1e6:.0f} MB to write"
-    )
-    refuse_full_disk(store_root, size)
-    with tqdm(total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding") as bar:
-        compute_missing(
-            texts,
-            tokenizer,
-            lambda: FrozenEncoder(encoder_folder, layers=missing, device=device),
-            plan=plan,
-            work=work,
-            store=store,
-            recipe=recipe,
-            width=snapshot.width,
-            machine=_machine(str(device), threads),
-            progress=bar.update,
-        )
-    linker = assemble(
-        out,
-        plan=plan,
-        store=store,
-        recipe=recipe,
-        layers=layers,
-        width=snapshot.width,
-        depth=snapshot.depth,
-        texts_sha256=texts_sha256,
-    )
-    if linker.copied_bytes:
-        say(f"{linker.copied_bytes / 1e6:.0f} MB were copied, not linked: {linker.reason}")
-    say(f"done in {time.perf_counter() - begin:.1f} s")
-    return {"layers": layers, **plan.report()}
 
 
-def _resolve(layers: tuple[int, ...], snapshot: EncoderSnapshot) -> list[int]:
+def resolve_layers(layers: tuple[int, ...], snapshot: EncoderSnapshot) -> list[int]:
+    """Layers counted from the start, in ascending order.
+
+    Raises:
+        EncoderError: the encoder has no such layer, or two of them are the same.
+    """
     resolved: dict[int, int] = {}
     for layer in layers:
         index = resolve_layer(layer, snapshot.depth)
@@ -134,15 +193,37 @@ def _resolve(layers: tuple[int, ...], snapshot: EncoderSnapshot) -> list[int]:
     return sorted(resolved)
 
 
-def _machine(device: str, threads: int) -> dict[str, Any]:
-    """What computed a shard; goes into the store's log, never into its files."""
-    import torch
+def _say_plan(
+    plan: RowPlan, work: Sequence[ShardWork], layers: Sequence[int], adopted: int, say: Say
+) -> None:
+    rows = sum(len(item.compute) for item in work)
+    tokens = sum(item.tokens for item in work)
+    say(
+        f"{len(plan.keys)} rows, {plan.tokens} tokens, layers {', '.join(map(str, layers))}: "
+        f"{len(plan.keys) - rows} rows stored, {rows} rows ({tokens} tokens) to compute"
+    )
+    if adopted:
+        say(f"{adopted} shards adopted from DVC's cache")
 
-    return {
-        "device": device,
-        "threads": threads,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "cpu": platform.processor() or platform.machine(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
+
+def _mend_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker, say: Say) -> None:
+    """Says what the store had damaged, and mends DVC's copy of what is whole again.
+
+    Otherwise DVC would find the content in its cache, and give the damaged file back.
+    """
+    for shard, file in store.damaged:
+        path = store.path(shard, file)
+        if store.holds(shard, file):
+            say(f"{path}: was damaged, made anew")
+            if mended := dvc_cache.mend(path, linker):
+                say(f"{mended}: was damaged, mended")
+        else:
+            say(f"{path}: is damaged; `python -m stages.store verify` tells more")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "1 s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

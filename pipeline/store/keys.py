@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.corpus.records import Text
 from pipeline.files import canonical_json
-from pipeline.store.layout import EXTRACTOR_VERSION, FORMAT_VERSION
+from pipeline.store import layout
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Recipe:
     def as_json(self) -> dict[str, Any]:
         """The recipe as the manifest holds it."""
         return {
-            "format": FORMAT_VERSION,
-            "extractor": EXTRACTOR_VERSION,
+            "format": layout.FORMAT_VERSION,
+            "extractor": layout.EXTRACTOR_VERSION,
             "encoder": self.encoder,
             "max_length": self.max_length,
             "long_texts": self.long_texts,
@@ -60,8 +60,8 @@ def row_key(recipe_digest: str, text: Text) -> bytes:
 
 
 def shard_name(keys: Sequence[bytes]) -> str:
-    """The name of the shard that holds these rows in this order: 32 hexadecimal digits."""
+    """The name of the shard that holds these rows in this order."""
     digest = hashlib.sha256()
     for key in keys:
         digest.update(key)
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[: layout.NAME_DIGITS]

@@ -35,6 +35,9 @@ ROWS_OFFSETS = "rows/offsets"
 ROWS_KEYS = "rows/keys"
 
 KEY_BYTES = 32
+NAME_DIGITS = 32
+"""Hexadecimal digits of a digest that name a shard, or a recipe's folder in the store."""
+
 FILL_INTEGER = -9
 """What a virtual dataset of whole numbers reads where a shard is missing; states read NaN."""
 
@@ -43,6 +46,7 @@ ATTRIBUTE_VERSION = "encoding-version"
 TYPE_TOKENS = "icehouse-tokens"
 TYPE_LAYER = "icehouse-layer"
 TYPE_ENTRANCE = "icehouse-features"
+TYPE_EXPORT = "icehouse-export"
 
 # One library version bound for all files, so that equal content is equal bytes.
 LIBVER = ("v110", "v110")

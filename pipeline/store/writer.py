@@ -1,17 +1,19 @@
-"""Writes features: files read-only, complete or absent, equal bytes for equal content."""
+"""Builds the files of features, in memory: equal bytes for equal content.
+
+A file that is built in memory can be hashed before it is written, and written in one go: what the
+disk refuses is then an ordinary error, and never half an HDF5 file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.files import READ_ONLY, atomic_file
 from pipeline.store import layout
 from pipeline.store.manifest import ShardEntry
 
@@ -45,35 +47,33 @@ def key_array(keys: Sequence[bytes]) -> npt.NDArray[np.uint8]:
     return np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), layout.KEY_BYTES)
 
 
-def write_tokens(path: Path, tokens: ShardTokens) -> None:
-    """Writes a shard's ``tokens.h5``."""
-    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
-        _identify(file, layout.TYPE_TOKENS)
+def tokens_file(tokens: ShardTokens) -> bytes:
+    """The bytes of a shard's ``tokens.h5``."""
+    with _File(layout.TYPE_TOKENS) as file:
         for name in layout.PER_TOKEN:
-            file.create_dataset(name, data=tokens.per_token[name])
-        file.create_dataset(layout.ROW_OFFSETS, data=tokens.row_offsets)
-        file.create_dataset(layout.ROW_KEYS, data=tokens.row_keys)
-        file.create_dataset(layout.ROW_FULL_LENGTH, data=tokens.row_full_length)
-        file.create_dataset(layout.ROW_WORDS, data=tokens.row_words)
+            file.hdf5.create_dataset(name, data=tokens.per_token[name])
+        file.hdf5.create_dataset(layout.ROW_OFFSETS, data=tokens.row_offsets)
+        file.hdf5.create_dataset(layout.ROW_KEYS, data=tokens.row_keys)
+        file.hdf5.create_dataset(layout.ROW_FULL_LENGTH, data=tokens.row_full_length)
+        file.hdf5.create_dataset(layout.ROW_WORDS, data=tokens.row_words)
+        return file.image()
 
 
-def write_layer(path: Path, hidden: npt.NDArray[Any], *, layer: int) -> None:
-    """Writes one layer of a shard.
+def layer_file(hidden: npt.NDArray[Any], *, layer: int) -> bytes:
+    """The bytes of one layer of a shard.
 
     Args:
-        path: the file to write.
         hidden: (tokens, width) float16 or float32; stored contiguous, so that it can be
             memory-mapped.
         layer: which layer it is.
     """
-    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
-        _identify(file, layout.TYPE_LAYER)
-        file.attrs["layer"] = np.int64(layer)
-        file.create_dataset(layout.HIDDEN, data=hidden)
+    with _File(layout.TYPE_LAYER) as file:
+        file.hdf5.attrs["layer"] = np.int64(layer)
+        file.hdf5.create_dataset(layout.HIDDEN, data=hidden)
+        return file.image()
 
 
-def write_entrance(
-    path: Path,
+def entrance_file(
     *,
     shards: Sequence[ShardEntry],
     layers: Sequence[int],
@@ -83,8 +83,8 @@ def write_entrance(
     example_rows: npt.NDArray[np.int64],
     row_offsets: npt.NDArray[np.int64],
     row_keys: npt.NDArray[np.uint8],
-) -> None:
-    """Writes ``features.h5``: the example table, and virtual datasets over the shards.
+) -> bytes:
+    """The bytes of ``features.h5``: the example table, and virtual datasets over the shards.
 
     A missing shard reads as NaN (states) or -9 (whole numbers): HDF5 does not say so itself.
     """
@@ -94,8 +94,8 @@ def write_entrance(
         layout.WORD_INDEX: ((), np.int32),
         layout.CHAR_OFFSETS: ((2,), np.int32),
     }
-    with atomic_file(path, mode=READ_ONLY) as temporary, _create(temporary) as file:
-        _identify(file, layout.TYPE_ENTRANCE)
+    with _File(layout.TYPE_ENTRANCE) as entrance:
+        file = entrance.hdf5
         file.create_dataset(
             layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()
         )
@@ -107,6 +107,7 @@ def write_entrance(
         for layer in layers:
             source = layout.layer_file(layer)
             _virtual(file, layout.layer_path(layer), shards, source, layout.HIDDEN, (width,), dtype)
+        return entrance.image()
 
 
 def _virtual(
@@ -136,10 +137,24 @@ def _virtual(
     file.create_virtual_dataset(name, virtual, fillvalue=fill)
 
 
-def _create(path: Path) -> h5py.File:
-    return h5py.File(path, "w", libver=layout.LIBVER, track_order=False)
+class _File:
+    """An HDF5 file in memory."""
 
+    def __init__(self, kind: str) -> None:
+        self.hdf5 = h5py.File(
+            kind, "w", driver="core", backing_store=False, libver=layout.LIBVER, track_order=False
+        )
+        self.hdf5.attrs[layout.ATTRIBUTE_TYPE] = kind
+        self.hdf5.attrs[layout.ATTRIBUTE_VERSION] = np.int64(layout.FORMAT_VERSION)
 
-def _identify(file: h5py.File, kind: str) -> None:
-    file.attrs[layout.ATTRIBUTE_TYPE] = kind
-    file.attrs[layout.ATTRIBUTE_VERSION] = np.int64(layout.FORMAT_VERSION)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hdf5.close()
+
+    def image(self) -> bytes:
+        """The bytes that the file would have on disk."""
+        self.hdf5.flush()
+        image: bytes = self.hdf5.id.get_file_image()
+        return image

@@ -17,6 +17,7 @@ from pipeline.evaluation.metrics import classification_scores, entity_scores
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings, Task
 from pipeline.heads.targets import NO_TOKEN
+from pipeline.store.digests import Digests
 from pipeline.store.layers import resolve_layer
 from pipeline.store.reader import Features
 from pipeline.training.examples import HeadData, Split, bring_together
@@ -46,6 +47,7 @@ def fit_head(
     labels: Labels,
     features: Features,
     *,
+    digests: Digests,
     device: torch.device,
     say: Callable[[str], object],
 ) -> FittedHead:
@@ -55,6 +57,7 @@ def fit_head(
         settings: the head's settings.
         labels: its label column.
         features: of the same texts.
+        digests: what is known of the files to read.
         device: where to train.
         say: told the progress, a line at a time.
 
@@ -63,7 +66,7 @@ def fit_head(
         DataError, TrainingError: see ``bring_together`` and ``train``.
     """
     layers = kept_layers(settings.layers, features)
-    features.check(layers)
+    features.check(layers, digests)
     data = bring_together(labels, features, settings.task)
     states = CachedStates(features, layers, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

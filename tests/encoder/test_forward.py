@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import VOCABULARY, random_sentences
 
-from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder, longest_row
+from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import EncoderError
 
@@ -224,10 +224,6 @@ def test_weights_without_a_pooler_are_enough(folder, encoder):
 def test_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(EncoderError, match="cannot be loaded"):
         FrozenEncoder(tmp_path, layers=(1,), device=CPU)
-
-
-def test_longest_row_is_what_the_model_has_positions_for(tiny_encoder):
-    assert longest_row(tiny_encoder) == 64
 
 
 def test_the_embeddings_alone_can_be_kept(tiny_encoder):

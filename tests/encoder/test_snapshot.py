@@ -301,3 +301,7 @@ def test_damaged_descriptions_are_named(tiny_encoder, tmp_path, file, content):
     else:
         with pytest.raises(EncoderError, match=r"encoder\.json is damaged"):
             read_snapshot(folder, verify=False)
+
+
+def test_longest_row_is_what_the_model_has_positions_for(tiny_encoder: Path) -> None:
+    assert read_snapshot(tiny_encoder, verify=False).longest_row() == 64

@@ -60,7 +60,7 @@ class Run:
             storage_dtype=storage_dtype,
         )
         self.tokenizer = RowTokenizer(encoder, max_length=32)
-        self.store = LocalStore(folder, self.recipe)
+        self.store = LocalStore.of(folder, self.recipe)
         self.progress: list[int] = []
 
     def __call__(self, texts, encoder: FakeEncoder | None, layers: Sequence[int] = LAYERS):

@@ -37,7 +37,7 @@ def features(tmp_path) -> Path:
 
 
 def log(store_root: Path, **entry) -> None:
-    LocalStore(store_root, RECIPE).log({"seconds": 0.0, "tokens": 0, "layers": [], **entry})
+    LocalStore.of(store_root, RECIPE).log({"seconds": 0.0, "tokens": 0, "layers": [], **entry})
 
 
 def test_nothing_is_known_before_the_first_extraction(tmp_path):
@@ -77,5 +77,5 @@ def test_log_without_any_encoding_says_nothing_of_time(features, tmp_path):
 
 def test_log_of_another_recipe_is_not_used(features, tmp_path):
     other = Recipe(**{**RECIPE.__dict__, "max_length": 64})
-    LocalStore(tmp_path, other).log({"tokens": 10, "layers": [4], "seconds": 1.0})
+    LocalStore.of(tmp_path, other).log({"tokens": 10, "layers": [4], "seconds": 1.0})
     assert cost_of_layer(features, 4, store_root=tmp_path) == "about 768 MB of disk"

@@ -10,7 +10,7 @@ from pipeline.extraction import plan as plan_module
 from pipeline.extraction.plan import RowPlan, plan_rows, plan_work
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import ShardTokens, key_array, row_offsets, write_layer, write_tokens
+from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
 
 MAX_LENGTH = 24
 WIDTH = 4
@@ -43,7 +43,7 @@ def plan(tokenizer) -> RowPlan:
 
 @pytest.fixture
 def store(tmp_path) -> LocalStore:
-    return LocalStore(tmp_path, RECIPE)
+    return LocalStore.of(tmp_path, RECIPE)
 
 
 def fill(store: LocalStore, plan: RowPlan, layers) -> None:
@@ -51,24 +51,22 @@ def fill(store: LocalStore, plan: RowPlan, layers) -> None:
     for shard in plan.shards:
         lengths = plan.lengths[shard.first : shard.end]
         flat = np.zeros(shard.tokens, np.int32)
-        write_tokens(
-            store.path(shard.name, "tokens.h5"),
-            ShardTokens(
-                per_token={
-                    "input_ids": flat,
-                    "segment_ids": flat.astype(np.int8),
-                    "word_index": flat,
-                    "char_offsets": np.zeros((shard.tokens, 2), np.int32),
-                },
-                row_offsets=row_offsets(lengths),
-                row_keys=key_array(plan.keys[shard.first : shard.end]),
-                row_full_length=lengths,
-                row_words=lengths,
-            ),
+        tokens = ShardTokens(
+            per_token={
+                "input_ids": flat,
+                "segment_ids": flat.astype(np.int8),
+                "word_index": flat,
+                "char_offsets": np.zeros((shard.tokens, 2), np.int32),
+            },
+            row_offsets=row_offsets(lengths),
+            row_keys=key_array(plan.keys[shard.first : shard.end]),
+            row_full_length=lengths,
+            row_words=lengths,
         )
+        store.put(shard.name, "tokens.h5", tokens_file(tokens))
         for layer in layers:
             hidden = np.zeros((shard.tokens, WIDTH), np.float16)
-            write_layer(store.path(shard.name, f"layer_{layer:02d}.h5"), hidden, layer=layer)
+            store.put(shard.name, f"layer_{layer:02d}.h5", layer_file(hidden, layer=layer))
 
 
 def work_of(plan: RowPlan, store: LocalStore, layers):

@@ -17,6 +17,7 @@ from pipelines import extracted, labelled, prepared
 
 from pipeline.errors import StoreError
 from pipeline.store import open_features
+from pipeline.store.digests import Digests
 from pipeline.store.reader import Features
 
 SENTENCES = [*random_sentences(60), *random_sentences(60)[:5], ("ice",) * 60]
@@ -154,7 +155,7 @@ def test_missing_shard_is_an_error_where_the_virtual_dataset_reads_nan(copy):
         assert np.isnan(file["layers/03"][()]).any()
     damaged = open_features(copy)
     with pytest.raises(StoreError, match=r"layer_03\.h5: is missing"):
-        damaged.states("s0", layer=3)
+        damaged.layer_shards(3)
     assert np.isfinite(damaged.states("s0", layer=2)).all()
 
 
@@ -224,31 +225,31 @@ def flip(path: Path) -> None:
 
 
 def test_check_accepts_what_was_written(features):
-    assert features.check(features.layers) is None
+    assert features.check(features.layers, Digests()) is None
 
 
 @pytest.mark.parametrize("name", ["tokens.h5", "layer_03.h5"])
 def test_check_finds_a_flipped_byte_in_a_shard(copy, name):
     flip(shard_file(copy, name))
-    with pytest.raises(StoreError, match="is damaged; its bytes are not those"):
-        open_features(copy).check([3])
+    with pytest.raises(StoreError, match="is damaged, its bytes are not those"):
+        open_features(copy).check([3], Digests())
 
 
 def test_check_finds_a_flipped_byte_in_the_entrance(copy):
     flip(copy / "features.h5")
     with pytest.raises(StoreError, match=r"features\.h5: is damaged"):
-        open_features(copy).check([3])
+        open_features(copy).check([3], Digests())
 
 
 def test_check_finds_a_missing_file(copy):
     shard_file(copy, "layer_03.h5").unlink()
     with pytest.raises(StoreError, match=r"layer_03\.h5: is missing"):
-        open_features(copy).check([3])
+        open_features(copy).check([3], Digests())
 
 
 def test_check_reads_the_layers_asked_for_only(copy):
     flip(shard_file(copy, "layer_03.h5"))
-    assert open_features(copy).check([2]) is None
+    assert open_features(copy).check([2], Digests()) is None
 
 
 def test_moved_features_read_the_same(features, copy):

@@ -12,6 +12,7 @@ from pipelines import extracted, head_settings, prepared
 from pipeline.corpus.storage import read_labels
 from pipeline.errors import StoreError, TrainingError
 from pipeline.heads.settings import Task
+from pipeline.store.digests import Digests
 from pipeline.store.reader import open_features
 from pipeline.training.checkpoint import load_head, save_head
 from pipeline.training.fit import FittedHead, fit_head, word_tags
@@ -35,6 +36,7 @@ def fit(folder: Path, task: Task, **changes: object) -> FittedHead:
         settings,
         read_labels(folder / "labels", settings.label),
         open_features(folder / "features"),
+        digests=Digests(),
         device=CPU,
         say=str,
     )

@@ -1,0 +1,115 @@
+"""Computes a few stored rows afresh and compares: do the features still follow from the texts?"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.corpus.records import Text
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.environment import choose_device, describe_machine, use_threads
+from pipeline.extraction.plan import Texts
+from pipeline.store import layout
+from pipeline.store.local import LocalStore
+from pipeline.store.reader import Features
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """What came of it.
+
+    Attributes:
+        rows: rows that were computed.
+        same_machine: whether everything in the store was computed on this kind of machine, so that
+            bits must agree; otherwise values must, within the storage precision.
+        different: ids of examples whose stored tokens or states are others.
+        largest: largest absolute difference of any state.
+    """
+
+    rows: int
+    same_machine: bool
+    different: list[str]
+    largest: float
+
+
+def recompute(
+    features: Features,
+    texts: Texts,
+    *,
+    encoder_folder: Path,
+    store_root: Path,
+    count: int,
+    seed: int | None = None,
+) -> Recomputed:
+    """Runs the encoder on some rows of a features row, and compares what it gives.
+
+    Args:
+        features: the features row.
+        texts: opens the corpus that it was made of.
+        encoder_folder: the materialised encoder that made it.
+        store_root: the local store, whose log says what computed it.
+        count: how many rows, chosen at random.
+        seed: of the choice.
+    """
+    from pipeline.encoder.forward import FrozenEncoder
+
+    device, threads = choose_device(), use_threads()
+    chosen = _choose(features, texts, count, seed)
+    tokenizer = RowTokenizer(encoder_folder, max_length=features.manifest.recipe["max_length"])
+    ids = list(chosen)
+    rows = tokenizer(list(chosen.values()))
+    encoder = FrozenEncoder(encoder_folder, layers=features.layers, device=device)
+    machine = describe_machine(device, threads)
+    store = LocalStore(store_root / features.manifest.recipe_digest()[: layout.NAME_DIGITS])
+    exact = _computed_here(store, machine)
+    different = [
+        example
+        for example, row in zip(ids, rows, strict=True)
+        if not np.array_equal(features.tokens(example).input_ids, row.input_ids)
+    ]
+    comparable = [number for number, example in enumerate(ids) if example not in different]
+    largest = 0.0
+    for position, by_layer in encoder.encode([rows[number] for number in comparable]):
+        example = ids[comparable[position]]
+        for layer, values in by_layer.items():
+            stored = features.states(example, layer=layer)
+            fresh = values.astype(features.manifest.dtype).astype(np.float32)
+            largest = max(largest, float(np.abs(stored - fresh).max()))
+            if not _agree(stored, fresh, features.manifest.dtype, exact=exact):
+                different.append(example)
+                break
+    return Recomputed(len(ids), exact, different, largest)
+
+
+def _choose(features: Features, texts: Texts, count: int, seed: int | None) -> dict[str, Text]:
+    """The inputs of some rows, each by the id of its first example."""
+    total = len(features.row_offsets) - 1
+    wanted = set(random.Random(seed).sample(range(total), min(count, total)))  # noqa: S311
+    chosen = {}
+    for row, (example, text) in zip(features.example_rows.tolist(), texts(), strict=True):
+        if row in wanted:
+            wanted.discard(row)
+            chosen[example] = text
+    return chosen
+
+
+def _computed_here(store: LocalStore, machine: dict[str, object]) -> bool:
+    """Whether the log knows what computed every row, and it was this kind of machine each time."""
+    entries = store.read_log()
+    return bool(entries) and all(
+        machine.items() <= entry.items() for entry in entries if entry.get("rows", 1)
+    )
+
+
+def _agree(
+    stored: npt.NDArray[np.float32], fresh: npt.NDArray[np.float32], dtype: str, *, exact: bool
+) -> bool:
+    if exact:
+        return np.array_equal(stored, fresh)
+    # Other kernels sum in another order, and may round to the next value of the precision.
+    step = float(np.finfo(dtype).eps)
+    return bool(np.allclose(stored, fresh, rtol=2 * step, atol=max(1e-4, 2 * step)))

@@ -1,0 +1,95 @@
+"""Makes damaged features whole again: the same bytes in the store, the workspace, DVC's cache."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import StoreError
+from pipeline.extraction.adopt import adopt_files
+from pipeline.files import md5_file
+from pipeline.store import layout
+from pipeline.store.digests import Digests
+from pipeline.store.dvc_cache import CachedFolder
+from pipeline.store.links import Linker
+from pipeline.store.local import LocalStore
+from pipeline.store.manifest import Manifest, read_manifest
+
+_WORKPLACE = ".repair"
+
+
+def repair_features(
+    folder: Path,
+    *,
+    texts_sha256: str,
+    store_root: Path,
+    cached: CachedFolder | None,
+    digests: Digests,
+    extract: Callable[..., object],
+    say: Callable[[str], object],
+) -> None:
+    """Replaces a features row by one that extraction makes of what is intact.
+
+    An intact copy of a damaged file is used where there is one; what has none is computed, and
+    nothing else is.
+
+    Args:
+        folder: the features row in the workspace.
+        texts_sha256: digest of the text file that extraction will read.
+        store_root: the local store.
+        cached: what DVC tracks of the row.
+        digests: freshly read.
+        extract: extracts the row into the folder given as ``out``.
+        say: told what was replaced.
+
+    Raises:
+        StoreError: the texts have changed since, or what was computed is not, bit for bit, what
+            was stored; nothing is replaced then.
+    """
+    before = _manifest(folder)
+    if before is not None:
+        if before.texts_sha256 != texts_sha256:
+            raise StoreError(
+                f"{folder}: its texts have changed since it was made; run `dvc repro` instead"
+            )
+        store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], digests)
+        names = [name for name, _ in before.digests()]
+        adopt_files(store, before, {name: folder / name for name in names}, Linker())
+    fresh = folder.parent / _WORKPLACE / folder.name
+    try:
+        extract(out=fresh)
+        _refuse_other_bits(folder, before, cached, fresh)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    finally:
+        shutil.rmtree(fresh.parent, ignore_errors=True)
+    for name, path in (cached.files if cached else {}).items():
+        if path.is_file() and md5_file(path) != path.parent.name + path.name:
+            Linker().link(folder / name, path)
+            say(f"{path}: mended")
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except StoreError:
+        return None
+
+
+def _refuse_other_bits(
+    folder: Path, before: Manifest | None, cached: CachedFolder | None, fresh: Path
+) -> None:
+    if before is not None:
+        same = before == read_manifest(fresh)
+    elif cached is not None and layout.MANIFEST in cached.files:
+        path = cached.files[layout.MANIFEST]
+        same = md5_file(fresh / layout.MANIFEST) == path.parent.name + path.name
+    else:
+        same = True  # nothing is left that says what it was
+    if not same:
+        raise StoreError(
+            f"{folder}: what was computed is not, bit for bit, what was stored (another kind of "
+            "machine?); run this where it was computed, `dvc pull` it, or remove the folder and "
+            "run `dvc repro`"
+        )
