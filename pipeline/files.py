@@ -69,8 +69,10 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         sync(temporary)
         temporary.chmod(mode)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write that the disk refuses does not say of what
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ PARAMS = click.option(
 )
 
 
+_SPACE = "nothing half-written was left: free some space, and run it again to go on"
+_RIGHTS = "give this user the right to it, or choose another place"
+_ADVICE = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+}
+"""What the system refuses and the user can mend; any other error of the system is a bug."""
+
+
 class StageCommand(click.Command):
     """A command that ends in one line and exit code 2 where the user can mend the cause."""
 
@@ -28,4 +41,10 @@ class StageCommand(click.Command):
             return super().invoke(ctx)
         except IcehouseError as error:
             click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
+        except OSError as error:
+            if error.errno not in _ADVICE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            advice = _ADVICE[error.errno]
+            click.echo(f"error: {place}{error.strerror}; {advice}", err=True)
+        ctx.exit(2)

@@ -214,10 +214,10 @@ def _mend_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker, say: S
     for shard, file in store.damaged:
         path = store.path(shard, file)
         if store.holds(shard, file):
-            say(f"{path}: was damaged, made anew")
+            say(f"{shard}/{file} was damaged and has been made anew")
             if mended := dvc_cache.mend(path, linker):
                 say(f"{mended}: was damaged, mended")
-        else:
+        elif path.exists():
             say(f"{path}: is damaged; `python -m stages.store verify` tells more")
 
 

@@ -36,7 +36,8 @@ class LocalStore:
 
     Attributes:
         folder: where they are.
-        damaged: ``(shard, file)`` found damaged since this object was made; they count as missing.
+        damaged: ``(shard, file)`` found damaged since this object was made, here or where they
+            were to be adopted from; they count as missing.
     """
 
     def __init__(self, folder: Path, digests: Digests | None = None) -> None:
@@ -58,10 +59,10 @@ class LocalStore:
         path = self.path(shard, file)
         if not path.is_file():
             return False
-        intact = self._digests.sha256(path) == self.digest(shard, file)
-        if not intact and (shard, file) not in self.damaged:
-            self.damaged.append((shard, file))
-        return intact
+        if self._digests.sha256(path) == self.digest(shard, file):
+            return True
+        self._found_damaged(shard, file)
+        return False
 
     def find(self, shard: str, file: str) -> Path | None:
         """The path of an intact file."""
@@ -112,10 +113,15 @@ class LocalStore:
         if had and (self.digest(shard, file) != digest or path.samefile(source)):
             return False
         if self._digests.sha256(source) != digest:
+            self._found_damaged(shard, file)
             return False
         _write_note(path, digest)
         linker.link(source, path)
         return not had
+
+    def _found_damaged(self, shard: str, file: str) -> None:
+        if (shard, file) not in self.damaged:
+            self.damaged.append((shard, file))
 
     def remove(self, shard: str, file: str) -> None:
         """Removes a file, its digest, and the shard's folder once that is empty."""
