@@ -41,10 +41,10 @@ class StageCommand(click.Command):
             return super().invoke(ctx)
         except IcehouseError as error:
             click.echo(f"error: {error}", err=True)
+            return ctx.exit(2)
         except OSError as error:
             if error.errno not in _ADVICE:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            advice = _ADVICE[error.errno]
-            click.echo(f"error: {place}{error.strerror}; {advice}", err=True)
-        ctx.exit(2)
+            click.echo(f"error: {place}{error.strerror}; {_ADVICE[error.errno]}", err=True)
+            return ctx.exit(2)

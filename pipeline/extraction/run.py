@@ -87,7 +87,7 @@ def extract(
         store.sweep()
         remove_temporaries(out.parent, out.name)
         dvc_cache, linker = DvcCache(project), Linker()
-        if adopted := adopt_from_dvc(store, dvc_cache, linker):
+        if adopted := adopt_from_dvc(store, dvc_cache, linker, keys=plan.keys):
             store.log({"adopted": adopted})
         work = plan_work(plan, store, recipe, layers=layers, width=snapshot.width)
         missing = sorted({layer for item in work for layer in item.layers})

@@ -31,7 +31,7 @@ class RowIndex:
         tokens = {shard: path for shard in shards if (path := file(shard, layout.TOKENS))}
         self._shards = list(tokens)
         self._tokens = list(tokens.values())
-        keys = [_read(path, layout.ROW_KEYS) for path in self._tokens]
+        keys = [read_keys(path) for path in self._tokens]
         counts = [len(part) for part in keys]
         self._keys = np.concatenate([np.zeros((0, layout.KEY_BYTES), np.uint8), *keys])
         self._shard_of = np.repeat(np.arange(len(counts)), counts)
@@ -76,6 +76,11 @@ class RowIndex:
             path = self._file(self._shards[shard], layout.layer_file(layer))
             self._maps[shard, layer] = map_dataset(path, layout.HIDDEN) if path else None
         return self._maps[shard, layer]
+
+
+def read_keys(path: Path) -> npt.NDArray[np.uint8]:
+    """(rows, 32) uint8: the keys of a shard's rows, from its ``tokens.h5``."""
+    return _read(path, layout.ROW_KEYS)
 
 
 def map_dataset(path: Path, name: str) -> npt.NDArray[Any]:

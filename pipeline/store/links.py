@@ -43,10 +43,16 @@ class Linker:
                 if error.errno not in _REFUSALS:
                     raise
                 self.reason = _REFUSALS[error.errno]
-                shutil.copyfile(source, temporary)
-                temporary.chmod(READ_ONLY)
-                self.copied_bytes += source.stat().st_size
+                self._copy(source, temporary, target)
             temporary.replace(target)
         finally:
             # Also after success: renaming onto a link of the same file leaves both names.
             temporary.unlink(missing_ok=True)
+
+    def _copy(self, source: Path, temporary: Path, target: Path) -> None:
+        try:
+            shutil.copyfile(source, temporary)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        temporary.chmod(READ_ONLY)
+        self.copied_bytes += source.stat().st_size

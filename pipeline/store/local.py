@@ -112,12 +112,16 @@ class LocalStore:
         had = self.holds(shard, file)
         if had and (self.digest(shard, file) != digest or path.samefile(source)):
             return False
-        if self._digests.sha256(source) != digest:
+        if not self.matches(source, digest):
             self._found_damaged(shard, file)
             return False
         _write_note(path, digest)
         linker.link(source, path)
         return not had
+
+    def matches(self, source: Path, digest: str) -> bool:
+        """Whether a file, of the store or not, is there and holds what a digest says."""
+        return source.is_file() and self._digests.sha256(source) == digest
 
     def _found_damaged(self, shard: str, file: str) -> None:
         if (shard, file) not in self.damaged:

@@ -109,3 +109,13 @@ def test_features_of_another_recipe_are_left_alone(
 ) -> None:
     extracted(clone, tiny_encoder, storage_dtype="float16")
     assert sum(encoded) == len(SENTENCES)
+
+
+def test_shards_without_a_wanted_row_are_left_alone(
+    clone: Path, tiny_encoder: Path, encoded: list[int]
+) -> None:
+    """On another disk every adopted shard would be a copy."""
+    others = [one for one in set(random_sentences(40, seed=11)) if one not in SENTENCES]
+    extracted(prepared(clone, labelled(others)), tiny_encoder)
+    assert sum(encoded) == len(others)
+    assert all(path.stat().st_nlink == 2 for path in (clone / "store").rglob("*.h5"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -23,6 +24,29 @@ def test_a_users_mistake_is_one_line_and_exit_code_2() -> None:
     result = CliRunner().invoke(stage)
     assert result.exit_code == 2
     assert result.output == "error: data.jsonl:3: not JSON\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "give this user")]
+)
+def test_what_the_system_refuses_is_one_line_and_exit_code_2(code: int, advice: str) -> None:
+    @click.command(cls=StageCommand)
+    def stage() -> None:
+        raise OSError(code, os.strerror(code), "place")
+
+    result = CliRunner().invoke(stage)
+    assert result.exit_code == 2
+    assert result.output.startswith(f"error: place: {os.strerror(code)}; ")
+    assert advice in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_other_errors_of_the_system_are_bugs() -> None:
+    @click.command(cls=StageCommand)
+    def stage() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "place")
+
+    assert isinstance(CliRunner().invoke(stage).exception, FileNotFoundError)
 
 
 def test_a_bug_keeps_its_traceback() -> None:
