@@ -103,9 +103,9 @@ def extract(
         refuse_full_disk(store_root, size)
         _say_plan(plan, work, layers, len(adopted), say)
         say(
-            f"{size / 1e6:.0f} MB to write, "
-            f"{bytes_new_to_dvc(plan, work, store, layers) / 1e6:.0f} MB new to DVC's cache, "
-            f"{free_bytes(store_root) / 1e9:.0f} GB free"
+            f"{_size(size)} to write, "
+            f"{_size(bytes_new_to_dvc(plan, work, store, layers))} new to DVC's cache, "
+            f"{_size(free_bytes(store_root))} free"
         )
         if tokens > _SAMPLED_FROM:
             rate = seconds_per_token(texts, tokenizer, load_encoder, plan=plan, work=work)
@@ -145,7 +145,7 @@ def extract(
             linker=linker,
         )
     if linker.copied_bytes:
-        say(f"{linker.copied_bytes / 1e6:.0f} MB copied, not linked: {linker.reason}")
+        say(f"{_size(linker.copied_bytes)} copied, not linked: {linker.reason}")
     say(f"done in {time.perf_counter() - begin:.1f} s")
     return {"layers": layers, **plan.report()}
 
@@ -219,6 +219,13 @@ def _mend_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker, say: S
                 say(f"{mended}: was damaged, mended")
         elif path.exists():
             say(f"{path}: is damaged; `python -m stages.store verify` tells more")
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _duration(seconds: float) -> str:

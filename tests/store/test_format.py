@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
@@ -16,8 +17,12 @@ import pytest
 from conftest import random_sentences
 from import_graph import ROOT
 from pipelines import extracted, labelled, prepared
+from tracked import flip
 
 from pipeline.errors import StoreError
+from pipeline.store import local
+from pipeline.store.digests import Digests
+from pipeline.store.local import LocalStore
 from pipeline.store.manifest import read_manifest
 from pipeline.store.reader import open_features
 
@@ -51,8 +56,8 @@ def shards(features: Path) -> list[Path]:
 
 def test_every_requirement_has_a_test_that_names_it() -> None:
     text = (ROOT / "docs" / "feature-store-format.md").read_text(encoding="utf-8")
-    required = set(re.findall(r"\*\*([FMTLE]\d+)\*\*", text))
-    tests = set(re.findall(r"def test_([fmtle]\d+)_", Path(__file__).read_text(encoding="utf-8")))
+    required = set(re.findall(r"\*\*([FMTLESR]\d+)\*\*", text))
+    tests = set(re.findall(r"def test_([fmtlesr]\d+)_", Path(__file__).read_text(encoding="utf-8")))
     assert len(required) > 15
     assert {name.lower() for name in required} == tests
 
@@ -272,3 +277,62 @@ def test_f1_files_are_replaced_by_renaming_so_that_an_open_one_keeps_its_bytes(
         extracted(prepared(tmp_path, labelled(random_sentences(40, seed=8))), tiny_encoder)
         assert held.read() == before
     assert (features / "features.h5").read_bytes() != before
+
+
+def test_m5_every_changed_bit_of_the_manifest_is_found(features: Path, tmp_path: Path) -> None:
+    data = (features / "manifest.json").read_bytes()
+    for bit in range(0, 8 * len(data), 7):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "manifest.json").write_bytes(changed)
+        with pytest.raises(StoreError, match=r"manifest\.json: (is damaged|has format version)"):
+            read_manifest(tmp_path)
+
+
+def test_s1_a_file_comes_after_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path / "recipe")
+
+    def killed(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.put("shard", "tokens.h5", b"bytes")
+    assert store.digest("shard", "tokens.h5") is not None
+    assert not store.holds("shard", "tokens.h5")
+    store.put("shard", "tokens.h5", b"bytes")
+    assert store.holds("shard", "tokens.h5")
+    store.path("shard", "tokens.h5.sha256").unlink()
+    assert not LocalStore(tmp_path / "recipe").holds("shard", "tokens.h5")
+
+
+def test_s2_extraction_writes_with_the_lock_held(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[bool] = []
+    original = LocalStore.put
+
+    def put(self: LocalStore, shard: str, file: str, data: bytes) -> None:
+        with (self.folder.parent / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free.append(True)
+            except BlockingIOError:
+                free.append(False)
+        original(self, shard, file, data)
+
+    monkeypatch.setattr(LocalStore, "put", put)
+    extracted(prepared(tmp_path, labelled(random_sentences(20))), tiny_encoder)
+    assert free
+    assert not any(free)
+
+
+def test_r1_a_damaged_file_is_found_before_it_is_read(features: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "features"
+    shutil.copytree(features, copy)
+    digests = Digests(tmp_path / "digests.jsonl")
+    open_features(copy).check([3], digests)
+    flip(next(copy.rglob("layer_03.h5")))
+    with pytest.raises(StoreError, match=r"layer_03\.h5: is damaged"):
+        open_features(copy).check([3], Digests(tmp_path / "digests.jsonl"))
