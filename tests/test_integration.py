@@ -3,107 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
-import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import write_tiny_bert
-from import_graph import ROOT
-from ruamel.yaml import YAML
-
-from pipeline.corpus.samples import write_samples
-
-yaml = YAML(typ="rt")
-
-
-class Project:
-    """A copy of the project, small data in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.first_run: list[str] = []
-        self.environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(folder),
-            "DVC_SITE_CACHE_DIR": str(folder / ".site-cache"),
-            "HF_HUB_OFFLINE": "1",
-            "https_proxy": "http://127.0.0.1:9",  # nothing listens: whoever asks fails
-        }
-        self.environment.pop("FEATURE_STORE", None)
-
-    def run(self, *command: str) -> str:
-        result = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-        return result.stdout + result.stderr
-
-    def repro(self) -> list[str]:
-        """Runs ``dvc repro``; returns the stages that ran, as opposed to restored ones."""
-        output = self.run(sys.executable, "-m", "dvc", "repro")
-        return re.findall(r"Running stage '([^']+)'", output)
-
-    def params(self) -> Any:
-        return yaml.load((self.folder / "params.yaml").read_text(encoding="utf-8"))
-
-    def write_params(self, params: Any) -> None:
-        with (self.folder / "params.yaml").open("w", encoding="utf-8") as file:
-            yaml.dump(params, file)
-
-    def lock(self) -> bytes:
-        return (self.folder / "dvc.lock").read_bytes()
-
-
-def shrink(params: Any) -> None:
-    """Short texts, one epoch."""
-    for row in params["features"].values():
-        row["max_length"] = 24
-    for head in params["heads"].values():
-        head["recurrent"]["hidden_size"] = 16
-        head["training"]["epochs"] = 1
-    del params["heads"]["news_topic_middle"]
-    del params["heads"]["tweet_entities_middle"]
+from dvc_project import Project, make_project
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("pipeline", "stages"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("dvc.yaml", "tests/params.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / Path(name).name)
-    (folder / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
-    raw = folder / "data" / "raw"
-    write_samples(raw)
-    news = (raw / "news.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (raw / "news.jsonl").write_text("".join(news[:60]), encoding="utf-8")
-    tweets = (raw / "tweets.conll").read_text(encoding="utf-8").split("\n\n")
-    (raw / "tweets.conll").write_text("\n\n".join(tweets[:60]) + "\n", encoding="utf-8")
-
-    made = Project(folder)
-    made.run("git", "init", "-q")
-    params = made.params()
-    shrink(params)
-    made.write_params(params)
-    made.first_run = made.repro()
-    return made
+    return make_project(tmp_path_factory.mktemp("project"))
 
 
-def test_everything_runs_once_and_then_nothing(project: Project) -> None:
-    assert len(project.first_run) == 1 + 2 + 2 + 2 + 2
+@pytest.fixture(scope="module")
+def first_run(project: Project) -> list[str]:
+    return project.repro()
+
+
+@pytest.fixture(autouse=True)
+def _built(first_run: list[str]) -> None:
+    """Every test finds the project built."""
+
+
+def test_everything_runs_once_and_then_nothing(project: Project, first_run: list[str]) -> None:
+    assert len(first_run) == 1 + 2 + 2 + 2 + 2
     before = project.lock()
     assert project.repro() == []
     assert project.lock() == before
@@ -178,3 +102,24 @@ def test_a_second_encoder_leaves_every_existing_stage_alone(project: Project) ->
     project.write_params(original)
     assert project.repro() == []
     (project.folder / "dvc.lock").write_bytes(lock)
+
+
+def test_reverted_encoder_parameters_run_nothing(project: Project) -> None:
+    original, lock = project.params(), project.lock()
+    changed = project.params()
+    changed["features"]["tweets"]["max_length"] = 16
+    project.write_params(changed)
+    assert "extract@tweets" in project.repro()
+    project.write_params(original)
+    assert project.repro() == []
+    assert project.lock() == lock
+
+
+def test_without_run_cache_the_store_spares_the_encoder(project: Project) -> None:
+    lock = project.lock()
+    assert project.rows_to_compute() == [0, 0]
+    shutil.rmtree(project.folder / ".dvc" / "cache" / "runs")
+    shutil.rmtree(project.folder / "data" / "features")
+    project.dvc("repro", "--force", "--single-item", "extract@tweets")
+    assert project.lock() == lock
+    project.dvc("checkout")

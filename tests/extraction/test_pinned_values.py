@@ -1,4 +1,4 @@
-"""Values that extraction gives today, pinned: they change with the extractor's version, or not at all.
+"""Values that extraction gives today, pinned: they change with its version, or not at all.
 
 A store is read by every later version of this code. If the same recipe gave other values without
 ``EXTRACTOR_VERSION`` being raised, old and new rows would be mixed. After raising it, run
