@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("extract",)
+NAMES = ("extract", "edit", "noop", "memory")
 
 
 def main() -> None:

@@ -11,21 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.corpora import default_encoder, default_texts
 from benchmarks.measure import Bar, interleaved, report, table
-from pipeline.corpus.formats import read_examples
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import TEXTS, read_texts, write_texts
+from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.encoder.settings import EncoderSettings
-from pipeline.encoder.snapshot import materialise, read_snapshot
+from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.environment import use_threads
 from pipeline.extraction.assemble import assemble
 from pipeline.extraction.compute import compute_missing
-from pipeline.extraction.plan import plan_rows, plan_work
+from pipeline.extraction.plan import plan_rows, plan_work, read_rows
 from pipeline.files import sha256_file
-from pipeline.params import ParamsFile
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
@@ -39,16 +35,11 @@ CPU = torch.device("cpu")
 def main() -> None:
     """Prints tokens per second of each contestant and the bars."""
     use_threads()
-    params = ParamsFile(Path("params.yaml"))
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:
         folder = Path(name)
-        encoder = folder / "encoder"
-        materialise(params.section(EncoderSettings, "encoders", "minilm"), encoder)
-        settings = params.section(CorpusSettings, "corpora", "tweets")
-        write_texts(folder, prepare(read_examples(Path(settings.path), settings), settings))
-        rows = RowTokenizer(encoder, max_length=MAX_LENGTH)(
-            list(dict.fromkeys(text for _, text in read_texts(folder)))
-        )
+        encoder = default_encoder(folder)
+        texts = default_texts(folder, "tweets")
+        rows = RowTokenizer(encoder, max_length=MAX_LENGTH)(list(dict.fromkeys(texts)))
         tokens = sum(row.length for row in rows)
 
         ours = _ours(folder, encoder)
@@ -81,8 +72,11 @@ def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
     def run() -> None:
         shutil.rmtree(folder / "store", ignore_errors=True)
         store = LocalStore.of(folder / "store", recipe)
-        plan = plan_rows(texts, tokenizer, recipe, shard_tokens=16384)
-        work = plan_work(plan, store, recipe, layers=[LAYER], width=model.width)
+        index = store.index()
+        plan = plan_rows(
+            read_rows(texts, recipe), texts, tokenizer, recipe, index, shard_tokens=4096
+        )
+        work = plan_work(plan, store, index, recipe, layers=[LAYER], width=model.width)
         compute_missing(
             texts,
             tokenizer,
@@ -90,6 +84,7 @@ def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
             plan=plan,
             work=work,
             store=store,
+            index=index,
             recipe=recipe,
             width=model.width,
             machine={},

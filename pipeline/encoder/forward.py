@@ -1,11 +1,13 @@
 """The forward pass of a frozen encoder over packed rows: no padding, and pure rows.
 
-Rows are laid end to end in one sequence; linear layers see real tokens only, and attention runs
-per group of rows of equal length. A row's states are then the same bits whatever it is packed
-with, given one more thing: on CPUs, matrix products with fewer than 16 rows take other kernels,
-whose last bits differ. A dummy row of 16 tokens at the end of every pack keeps every product
-above that. What was tried, on x86-64: MiniLM with 1 to 8 threads, and attention heads of width 12
-to 64 with 1 and 2. Heads of width 8, and a single head, differed in the last bit with 2 threads.
+Rows are laid end to end in one sequence, and attention runs per group of rows of equal length. A
+row's states are then the same bits whatever it is packed with, given one more thing: which kernel
+a matrix product takes, and how threads share it, depends on its number of rows. On an AMD CPU
+products of fewer than 16 rows differed in the last bits, on an Intel CPU with 2 threads those of
+fewer than 192 (1,536 inputs) or 358 (3,072 inputs), on both without regard to where in the product
+a row stands. So all packs have one size: dummy rows fill them up. What was tried, on x86-64:
+MiniLM with 1 to 8 threads, and attention heads of width 12 to 64 with 1 and 2. Heads of width 8,
+and a single head, differed in the last bit with 2 threads.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.errors import EncoderError
 
 DUMMY_TOKENS = 16
+"""Least tokens of a dummy row, and so of what is added to a pack."""
+
 PACK_TOKENS = {"cpu": 1024}
-"""Tokens of a pack. On CPUs more is slower (the states leave the cache); GPUs want more."""
+"""Most tokens of the rows of a pack; on CPUs more is slower (states leave the cache)."""
 PACK_TOKENS_GPU = 16384
 SUPPORTED = ("bert",)
 _ATTENTION = "icehouse_packed"
@@ -83,21 +87,33 @@ class FrozenEncoder:
     def _forward(self, pack: Sequence[TokenisedRow]) -> dict[int, npt.NDArray[np.float32]]:
         lengths = [row.length for row in pack]
         total = sum(lengths)
-        ids = np.zeros((1, total + DUMMY_TOKENS), np.int64)
+        all_lengths = [*lengths, *dummy_lengths(total, self._pack_tokens)]
+        ids = np.zeros((1, sum(all_lengths)), np.int64)
         segments = np.zeros_like(ids)
         ids[0, :total] = np.concatenate([row.input_ids for row in pack])
         segments[0, :total] = np.concatenate([row.segment_ids for row in pack])
-        positions = np.concatenate([np.arange(length) for length in [*lengths, DUMMY_TOKENS]])
+        positions = np.concatenate([np.arange(length) for length in all_lengths])
         output = self._model(
             input_ids=torch.from_numpy(ids).to(self.device),
             token_type_ids=torch.from_numpy(segments).to(self.device),
             position_ids=torch.from_numpy(positions[None]).to(self.device),
             output_hidden_states=True,
-            row_runs=runs_of_equal_length([*lengths, DUMMY_TOKENS]),
+            row_runs=runs_of_equal_length(all_lengths),
         )
         return {
             layer: output.hidden_states[layer][0, :total].cpu().numpy() for layer in self.layers
         }
+
+
+def dummy_lengths(tokens: int, budget: int) -> list[int]:
+    """Lengths of the dummy rows that bring a pack to ``budget + DUMMY_TOKENS`` tokens.
+
+    All are ``DUMMY_TOKENS`` long but one, which takes the rest. A single row beyond the budget has
+    a pack of its own, whose size is its own alone.
+    """
+    missing = max(0, budget - tokens) + DUMMY_TOKENS
+    count, rest = divmod(missing, DUMMY_TOKENS)
+    return [*[DUMMY_TOKENS] * (count - 1), DUMMY_TOKENS + rest]
 
 
 def _packed_attention(

@@ -52,8 +52,8 @@ def assemble(
             layers=layers,
             width=width,
             dtype=recipe.storage_dtype,
-            example_ids=plan.example_ids,
-            example_rows=plan.example_rows,
+            example_ids=plan.rows.example_ids,
+            example_rows=plan.rows.example_rows,
             row_offsets=row_offsets(plan.lengths),
             row_keys=key_array(plan.keys),
         )

@@ -13,7 +13,7 @@ from pipeline.corpus.records import Text
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import StoreError
-from pipeline.extraction.plan import RowPlan, ShardWork, Texts
+from pipeline.extraction.plan import RowPlan, ShardWork, Texts, distinct_inputs
 from pipeline.store import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
@@ -38,6 +38,7 @@ def compute_missing(
     plan: RowPlan,
     work: Sequence[ShardWork],
     store: LocalStore,
+    index: RowIndex,
     recipe: Recipe,
     width: int,
     machine: Mapping[str, Any],
@@ -47,6 +48,7 @@ def compute_missing(
 
     Args:
         load_encoder: called once, and only if a row has to be computed.
+        index: of the store, as it was planned with.
         machine: what the store's log says of this machine.
         progress: told the number of tokens of each row encoded.
 
@@ -54,12 +56,11 @@ def compute_missing(
         StoreError: a state is not finite in the storage precision.
     """
     store.write_recipe(recipe)
-    index = store.index()
     encoder: FrozenEncoder | None = None
-    inputs = _distinct_inputs(texts, plan)
+    inputs = distinct_inputs(texts, plan.rows)
     for block in _blocks(work):
         begin = time.perf_counter()
-        rows = _tokenised(inputs, tokenizer, block)
+        rows = _rows_of(block, inputs, tokenizer, plan, index)
         states: States = {}
         numbers = [row for item in block for row in item.compute]
         if numbers:
@@ -96,7 +97,7 @@ def seconds_per_token(
     mean = max(1.0, float(plan.lengths[numbers].mean()))
     count = min(len(numbers), max(1, int(_SAMPLE_TOKENS / mean)))
     wanted = {numbers[position * len(numbers) // count] for position in range(count)}
-    rows = tokenizer([text for row, text in _distinct_inputs(texts, plan) if row in wanted])
+    rows = tokenizer([text for row, text in distinct_inputs(texts, plan.rows) if row in wanted])
     encoder = load_encoder()
     seconds = 0.0
     for _ in range(2):  # the first pass warms up
@@ -122,26 +123,29 @@ def _blocks(work: Sequence[ShardWork]) -> Iterator[list[ShardWork]]:
         yield block
 
 
-def _distinct_inputs(texts: Texts, plan: RowPlan) -> Iterator[tuple[int, Text]]:
-    """Yields ``(row, input)`` in the order of rows, each at its first occurrence."""
-    following = 0
-    for position, (_, text) in enumerate(texts()):
-        if plan.example_rows[position] == following:
-            yield following, text
-            following += 1
-
-
-def _tokenised(
-    inputs: Iterator[tuple[int, Text]], tokenizer: RowTokenizer, block: Sequence[ShardWork]
+def _rows_of(
+    block: Sequence[ShardWork],
+    inputs: Iterator[tuple[int, Text]],
+    tokenizer: RowTokenizer,
+    plan: RowPlan,
+    index: RowIndex,
 ) -> dict[int, TokenisedRow]:
-    """The rows of a block's shards, tokenised again: the plan keeps their lengths only."""
-    wanted = {row for item in block for row in range(item.shard.first, item.shard.end)}
+    """The rows of a block's shards: as the store has them, or tokenised anew."""
+    rows: dict[int, TokenisedRow] = {}
+    unknown = set()
+    for item in block:
+        for row in range(item.shard.first, item.shard.end):
+            stored = index.tokens(plan.keys[row])
+            if stored is None:
+                unknown.add(row)
+            else:
+                rows[row] = TokenisedRow(**stored)
     found: dict[int, Text] = {}
-    while len(found) < len(wanted):
+    while len(found) < len(unknown):
         row, text = next(inputs)
-        if row in wanted:
+        if row in unknown:
             found[row] = text
-    return dict(zip(found, tokenizer(list(found.values())), strict=True))
+    return rows | dict(zip(found, tokenizer(list(found.values())), strict=True))
 
 
 def _to_storage(
@@ -150,7 +154,7 @@ def _to_storage(
     with np.errstate(over="ignore"):  # reported below, with the text's id
         stored = values.astype(recipe.storage_dtype)
     if not np.isfinite(stored).all():
-        example = plan.example_ids[int(np.flatnonzero(plan.example_rows == row)[0])]
+        example = plan.rows.example_ids[int(np.flatnonzero(plan.rows.example_rows == row)[0])]
         advice = "" if recipe.storage_dtype == "float32" else "; set storage_dtype: float32"
         raise StoreError(
             f"layer {layer} of text {example!r} has values that are not finite in "

@@ -14,6 +14,7 @@ from pipeline.corpus.records import Text
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
 from pipeline.store import layout
+from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore
 from pipeline.store.shards import shard_boundaries
@@ -36,24 +37,40 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class RowPlan:
-    """Which rows a corpus has and how they fall into shards; holds no text and no states.
+class CorpusRows:
+    """Which rows a corpus has.
 
     Attributes:
         example_ids: id of every example.
         example_rows: (examples,) int64, the row of every example.
-        keys: 32-byte key of every row.
-        lengths: (rows,) int32, tokens of every row.
-        full_lengths: (rows,) int32, tokens before truncation.
-        shards: in order; together they hold every row once.
+        keys: 32-byte key of every row, in the order in which the corpus first has them.
     """
 
     example_ids: list[str]
     example_rows: npt.NDArray[np.int64]
     keys: list[bytes]
+
+
+@dataclass(frozen=True)
+class RowPlan:
+    """How the rows of a corpus fall into shards; holds no text and no states.
+
+    Attributes:
+        rows: the rows.
+        lengths: (rows,) int32, tokens of every row.
+        full_lengths: (rows,) int32, tokens before truncation.
+        shards: in order; together they hold every row once.
+    """
+
+    rows: CorpusRows
     lengths: npt.NDArray[np.int32]
     full_lengths: npt.NDArray[np.int32]
     shards: list[Shard]
+
+    @property
+    def keys(self) -> list[bytes]:
+        """32-byte key of every row."""
+        return self.rows.keys
 
     @property
     def tokens(self) -> int:
@@ -64,7 +81,7 @@ class RowPlan:
         """Counts for the features' report; the same wherever the rows were computed."""
         cut = self.full_lengths - self.lengths
         return {
-            "examples": len(self.example_ids),
+            "examples": len(self.rows.example_ids),
             "rows": len(self.keys),
             "tokens": self.tokens,
             "truncated_rows": int((cut > 0).sum()),
@@ -94,58 +111,81 @@ class ShardWork:
     bytes: int
 
 
-def plan_rows(
-    texts: Texts,
-    tokenizer: RowTokenizer,
-    recipe: Recipe,
-    *,
-    shard_tokens: int,
-) -> RowPlan:
-    """Tokenises the corpus once to learn its rows and where shards end.
-
-    Raises:
-        DataError: a text is too long and the recipe says that this is an error.
-    """
+def read_rows(texts: Texts, recipe: Recipe) -> CorpusRows:
+    """Reads the corpus once to learn which rows it has; tokenises nothing."""
     digest = recipe.digest()
     ids: list[str] = []
     example_rows: list[int] = []
     row_of: dict[bytes, int] = {}
-    lengths: list[int] = []
-    full_lengths: list[int] = []
-    for chunk in _chunks(texts(), _TOKENISE_TEXTS):
-        new: list[Text] = []
-        for example, text in chunk:
-            key = row_key(digest, text)
-            if key not in row_of:
-                row_of[key] = len(row_of)
-                new.append(text)
-            ids.append(example)
-            example_rows.append(row_of[key])
-        for row in tokenizer(new):
-            lengths.append(row.length)
-            full_lengths.append(row.full_length)
-    keys = list(row_of)
+    for example, text in texts():
+        ids.append(example)
+        example_rows.append(row_of.setdefault(row_key(digest, text), len(row_of)))
+    return CorpusRows(ids, np.array(example_rows, np.int64), list(row_of))
+
+
+def distinct_inputs(texts: Texts, rows: CorpusRows) -> Iterator[tuple[int, Text]]:
+    """Yields ``(row, input)`` in the order of rows, each at its first occurrence."""
+    following = 0
+    for position, (_, text) in enumerate(texts()):
+        if rows.example_rows[position] == following:
+            yield following, text
+            following += 1
+
+
+def plan_rows(
+    rows: CorpusRows,
+    texts: Texts,
+    tokenizer: RowTokenizer,
+    recipe: Recipe,
+    index: RowIndex,
+    *,
+    shard_tokens: int,
+) -> RowPlan:
+    """Finds the lengths of all rows, and with them where shards end.
+
+    Rows that the store has are not tokenised again.
+
+    Raises:
+        DataError: a text is too long and the recipe says that this is an error.
+    """
+    lengths = np.zeros(len(rows.keys), np.int32)
+    full_lengths = np.zeros(len(rows.keys), np.int32)
+    unknown = set()
+    for row, key in enumerate(rows.keys):
+        known = index.lengths(key)
+        if known is None:
+            unknown.add(row)
+        else:
+            lengths[row], full_lengths[row] = known
+    new = ((row, text) for row, text in distinct_inputs(texts, rows) if row in unknown)
+    for chunk in _chunks(new if unknown else (), _TOKENISE_TEXTS):
+        for (row, _), tokens in zip(chunk, tokenizer([text for _, text in chunk]), strict=True):
+            lengths[row], full_lengths[row] = tokens.length, tokens.full_length
     if recipe.long_texts == "error":
-        _refuse_long(ids, example_rows, full_lengths, recipe.max_length)
+        _refuse_long(rows, full_lengths, recipe.max_length)
+    boundaries = shard_boundaries(rows.keys, lengths.tolist(), shard_tokens=shard_tokens)
     shards = [
-        Shard(shard_name(keys[first:end]), first, end, sum(lengths[first:end]))
-        for first, end in shard_boundaries(keys, lengths, shard_tokens=shard_tokens)
+        Shard(
+            shard_name(rows.keys[first:end]),
+            first,
+            end,
+            int(lengths[first:end].sum(dtype=np.int64)),
+        )
+        for first, end in boundaries
     ]
-    return RowPlan(
-        ids,
-        np.array(example_rows, np.int64),
-        keys,
-        np.array(lengths, np.int32),
-        np.array(full_lengths, np.int32),
-        shards,
-    )
+    return RowPlan(rows, lengths, full_lengths, shards)
 
 
 def plan_work(
-    plan: RowPlan, store: LocalStore, recipe: Recipe, *, layers: Sequence[int], width: int
+    plan: RowPlan,
+    store: LocalStore,
+    index: RowIndex,
+    recipe: Recipe,
+    *,
+    layers: Sequence[int],
+    width: int,
 ) -> list[ShardWork]:
     """Compares a plan with the store, shard by shard; complete shards are left out."""
-    index = store.index()
     token_bytes = np.dtype(recipe.storage_dtype).itemsize * width
     work = []
     for shard in plan.shards:
@@ -191,16 +231,15 @@ def bytes_new_to_dvc(
     return unshared + sum(item.bytes for item in work)
 
 
-def _refuse_long(
-    ids: Sequence[str], example_rows: Sequence[int], full_lengths: Sequence[int], max_length: int
-) -> None:
-    for example, row in zip(ids, example_rows, strict=True):
-        if full_lengths[row] > max_length:
-            count = sum(full_lengths[other] > max_length for other in example_rows)
-            raise DataError(
-                f"text {example!r} has {full_lengths[row]} tokens and max_length is {max_length} "
-                f"({count} texts are longer): raise max_length or set long_texts: truncate"
-            )
+def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_length: int) -> None:
+    too_long = np.flatnonzero(full_lengths[rows.example_rows] > max_length)
+    if len(too_long):
+        first = int(too_long[0])
+        raise DataError(
+            f"text {rows.example_ids[first]!r} has {full_lengths[rows.example_rows[first]]} tokens "
+            f"and max_length is {max_length} ({len(too_long)} texts are longer): "
+            "raise max_length or set long_texts: truncate"
+        )
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

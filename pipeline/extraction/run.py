@@ -24,6 +24,7 @@ from pipeline.extraction.plan import (
     bytes_new_to_dvc,
     plan_rows,
     plan_work,
+    read_rows,
 )
 from pipeline.files import remove_temporaries
 from pipeline.store.dvc_cache import DvcCache
@@ -81,15 +82,17 @@ def extract(
     recipe = recipe_of(settings, snapshot)
     device, threads = choose_device(), use_threads()
     tokenizer = RowTokenizer(encoder_folder, max_length=settings.max_length)
-    plan = plan_rows(texts, tokenizer, recipe, shard_tokens=settings.shard_tokens)
+    rows = read_rows(texts, recipe)
     with only_writer(store_root, f"features {out.name}", say):
         store = LocalStore.of(store_root, recipe)
         store.sweep()
         remove_temporaries(out.parent, out.name)
         dvc_cache, linker = DvcCache(project), Linker()
-        if adopted := adopt_from_dvc(store, dvc_cache, linker, keys=plan.keys):
+        if adopted := adopt_from_dvc(store, dvc_cache, linker, keys=rows.keys):
             store.log({"adopted": adopted})
-        work = plan_work(plan, store, recipe, layers=layers, width=snapshot.width)
+        index = store.index()
+        plan = plan_rows(rows, texts, tokenizer, recipe, index, shard_tokens=settings.shard_tokens)
+        work = plan_work(plan, store, index, recipe, layers=layers, width=snapshot.width)
         missing = sorted({layer for item in work for layer in item.layers})
 
         @cache
@@ -124,6 +127,7 @@ def extract(
                 plan=plan,
                 work=work,
                 store=store,
+                index=index,
                 recipe=recipe,
                 width=snapshot.width,
                 machine={

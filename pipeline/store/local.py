@@ -96,8 +96,10 @@ class LocalStore:
     def put(self, shard: str, file: str, data: bytes) -> None:
         """Writes a shard's file, read-only, and before it its digest."""
         path = self.path(shard, file)
-        _write_note(path, hashlib.sha256(data).hexdigest())
+        digest = hashlib.sha256(data).hexdigest()
+        _write_note(path, digest)
         write_bytes(path, data, mode=READ_ONLY)
+        self._digests.learn(path, digest)
 
     def adopt(self, shard: str, file: str, source: Path, digest: str, linker: Linker) -> bool:
         """Takes a file from elsewhere, so that both are one; where the store has it, the other's.

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import VOCABULARY, random_sentences
 
-from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
+from pipeline.encoder.forward import DUMMY_TOKENS, PACK_TOKENS, FrozenEncoder, dummy_lengths
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import EncoderError
 
@@ -143,6 +143,38 @@ def test_row_has_the_same_bits_alone_shuffled_and_in_company(encoder, set_thread
     assert_same_bits(shuffled, [alone[index] for index in order])
     company = rows_of_lengths(np.random.default_rng(2).integers(2, 61, 300).tolist(), seed=3)
     assert_same_bits(states_of(encoder, [*rows, *company])[: len(rows)], alone)
+
+
+def test_rows_of_a_real_encoder_have_the_same_bits_in_any_company(minilm, set_threads):
+    """Its products are shared between threads, and along which side depends on how many rows."""
+    encoder = FrozenEncoder(minilm, layers=[3, 6], device=CPU)
+    lengths = [3, 4, 9, 16, 17, 33, 64, 100, 128, 128, 128, 128, 128, 128]
+    rows = rows_of_lengths(lengths)
+    set_threads(1)
+    together = states_of(encoder, rows)
+    for threads in (1, 2):
+        set_threads(threads)
+        for count in (1, 2, 3, 6, 13):
+            for first in range(0, len(rows), 5):
+                some = rows[first : first + count]
+                assert_same_bits(states_of(encoder, some), together[first : first + count])
+
+
+def test_all_packs_have_one_size(encoder):
+    sizes = set()
+    encoder._model.embeddings.register_forward_hook(
+        lambda _module, _inputs, output: sizes.add(output.shape[1])
+    )
+    states_of(encoder, rows_of_lengths([2, 5, 60, 31, *[17] * 90]))
+    states_of(encoder, rows_of_lengths([3]))
+    assert sizes == {PACK_TOKENS["cpu"] + DUMMY_TOKENS}
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 500, 1008, 1009, 1023, 1024, 2000])
+def test_dummy_rows_are_short_and_fill_the_pack(tokens):
+    lengths = dummy_lengths(tokens, 1024)
+    assert all(DUMMY_TOKENS <= length < 2 * DUMMY_TOKENS for length in lengths)
+    assert tokens + sum(lengths) == max(tokens, 1024) + DUMMY_TOKENS
 
 
 @pytest.mark.parametrize("length", [2, 3, 7, 16, 17])

@@ -12,7 +12,7 @@ from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import StoreError
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
-from pipeline.extraction.plan import RowPlan, plan_rows, plan_work
+from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
 
@@ -73,14 +73,23 @@ class Run:
             assert encoder is not None, "nothing should have to be computed"
             return encoder
 
-        plan = plan_rows(examples, self.tokenizer, self.recipe, shard_tokens=256)
+        index = self.store.index()
+        plan = plan_rows(
+            read_rows(examples, self.recipe),
+            examples,
+            self.tokenizer,
+            self.recipe,
+            index,
+            shard_tokens=256,
+        )
         compute_missing(
             examples,
             self.tokenizer,
             load_encoder,
             plan=plan,
-            work=plan_work(plan, self.store, self.recipe, layers=layers, width=WIDTH),
+            work=plan_work(plan, self.store, index, self.recipe, layers=layers, width=WIDTH),
             store=self.store,
+            index=index,
             recipe=self.recipe,
             width=WIDTH,
             machine={"device": "cpu"},
@@ -101,7 +110,7 @@ def run(tmp_path, tiny_encoder) -> Run:
 def assert_stored(run: Run, plan: RowPlan, texts, layers: Sequence[int] = LAYERS) -> None:
     """The store holds the fake encoder's states of every text."""
     index = run.store.index()
-    for row, text in zip(run.tokenizer(texts), plan.example_rows, strict=True):
+    for row, text in zip(run.tokenizer(texts), plan.rows.example_rows, strict=True):
         for layer in layers:
             expected = FakeEncoder().state(row, layer).astype(run.recipe.storage_dtype)
             np.testing.assert_array_equal(index.states(plan.keys[text], layer), expected)

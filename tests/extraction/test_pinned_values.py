@@ -35,13 +35,12 @@ TEXTS: dict[str, Text] = {
 WIDTH_PINNED = 6
 
 
-def compute(folder: Path) -> dict[str, Any]:
+def compute(encoder: Path, folder: Path) -> dict[str, Any]:
     """Extracts the texts with MiniLM and returns what is pinned of them."""
-    materialise(EncoderSettings(source=ENCODER, revision=None), folder / "encoder")
     extract(
         lambda: iter(TEXTS.items()),
         texts_sha256="0" * 64,
-        encoder_folder=folder / "encoder",
+        encoder_folder=encoder,
         settings=FeaturesSettings(
             corpus="c",
             encoder="e",
@@ -75,8 +74,8 @@ def compute(folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def computed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return compute(tmp_path_factory.mktemp("pinned"))
+def computed(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return compute(minilm, tmp_path_factory.mktemp("pinned"))
 
 
 @pytest.fixture(scope="module")
@@ -105,4 +104,6 @@ def test_values_are_the_pinned_ones(
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        PINS.write_text(json.dumps(compute(Path(temporary))) + "\n", encoding="utf-8")
+        made = Path(temporary) / "encoder"
+        materialise(EncoderSettings(source=ENCODER, revision=None), made)
+        PINS.write_text(json.dumps(compute(made, Path(temporary))) + "\n", encoding="utf-8")

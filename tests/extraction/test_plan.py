@@ -7,7 +7,8 @@ from conftest import random_sentences
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
 from pipeline.extraction import plan as plan_module
-from pipeline.extraction.plan import RowPlan, plan_rows, plan_work
+from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows
+from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore
 from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
@@ -29,9 +30,11 @@ def tokenizer(tiny_encoder) -> RowTokenizer:
     return RowTokenizer(tiny_encoder, max_length=MAX_LENGTH)
 
 
-def plan_of(texts, tokenizer, recipe=RECIPE) -> RowPlan:
+def plan_of(texts, tokenizer, recipe=RECIPE, store=None) -> RowPlan:
     examples = [(f"t{number}", text) for number, text in enumerate(texts)]
-    return plan_rows(lambda: iter(examples), tokenizer, recipe, shard_tokens=256)
+    index = RowIndex([], lambda _shard, _file: None) if store is None else store.index()
+    rows = read_rows(lambda: iter(examples), recipe)
+    return plan_rows(rows, lambda: iter(examples), tokenizer, recipe, index, shard_tokens=256)
 
 
 @pytest.fixture
@@ -70,13 +73,13 @@ def fill(store: LocalStore, plan: RowPlan, layers) -> None:
 
 
 def work_of(plan: RowPlan, store: LocalStore, layers):
-    return plan_work(plan, store, RECIPE, layers=layers, width=WIDTH)
+    return plan_work(plan, store, store.index(), RECIPE, layers=layers, width=WIDTH)
 
 
 def test_repeated_inputs_share_a_row(tokenizer):
     plan = plan_of(["ice", "fox", "ice", ("ice",), ("ice",), "fox"], tokenizer)
-    assert plan.example_rows.tolist() == [0, 1, 0, 2, 2, 1]
-    assert plan.example_ids == [f"t{number}" for number in range(6)]
+    assert plan.rows.example_rows.tolist() == [0, 1, 0, 2, 2, 1]
+    assert plan.rows.example_ids == [f"t{number}" for number in range(6)]
     digest = RECIPE.digest()
     assert plan.keys == [row_key(digest, text) for text in ("ice", "fox", ("ice",))]
 
@@ -86,7 +89,11 @@ def test_repeats_are_seen_across_the_chunks_that_are_tokenised(tokenizer, monkey
     whole = plan_of(texts, tokenizer)
     monkeypatch.setattr(plan_module, "_TOKENISE_TEXTS", 2)
     parts = plan_of(texts, tokenizer)
-    assert parts.example_rows.tolist() == whole.example_rows.tolist() == [0, 1, 2, 0, 3, 1, 0]
+    assert (
+        parts.rows.example_rows.tolist()
+        == whole.rows.example_rows.tolist()
+        == [0, 1, 2, 0, 3, 1, 0]
+    )
     assert parts.lengths.tolist() == whole.lengths.tolist()
 
 
@@ -192,3 +199,20 @@ def test_row_whose_shard_lacks_a_layer_is_computed(tokenizer, plan, store):
         lacking
     )
     assert all(item.compute == [] for item in work_of(other, store, [1]))
+
+
+def test_stored_rows_are_not_tokenised_again(plan, tokenizer, store):
+    fill(store, plan, [1])
+    texts = random_sentences(80)
+    asked: list = []
+
+    def spy(inputs):
+        asked.extend(inputs)
+        return tokenizer(inputs)
+
+    new = ("wolf", "wolf", "bear", "song")
+    again = plan_of([*texts[:40], new, *texts[40:]], spy, store=store)
+    assert asked == [new]
+    expected = plan_of([*texts[:40], new, *texts[40:]], tokenizer)
+    assert again.lengths.tolist() == expected.lengths.tolist()
+    assert again.shards == expected.shards

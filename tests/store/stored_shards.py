@@ -34,7 +34,7 @@ def add_shard(store: LocalStore, numbers: list[int], layers: list[int]) -> str:
     total = int(lengths.sum())
     tokens = ShardTokens(
         per_token={
-            "input_ids": np.zeros(total, np.int32),
+            "input_ids": np.repeat(np.array(numbers, np.int32), lengths),
             "segment_ids": np.zeros(total, np.int8),
             "word_index": np.zeros(total, np.int32),
             "char_offsets": np.zeros((total, 2), np.int32),

@@ -94,3 +94,17 @@ def test_damaged_shard_is_not_read(store):
     fresh = LocalStore(store.folder)
     assert fresh.index().find(key(0), 1) is None
     assert fresh.damaged == [(name, "layer_01.h5")]
+
+
+def test_tokens_and_lengths_are_those_of_the_row(store):
+    add_shard(store, [0, 1, 2], [1])
+    add_shard(store, [5, 4, 3], [1])
+    index = store.index()
+    for number in range(6):
+        assert index.lengths(key(number)) == (number + 2, number + 2)
+        tokens = index.tokens(key(number))
+        assert tokens["input_ids"].tolist() == [number] * (number + 2)
+        assert tokens["char_offsets"].shape == (number + 2, 2)
+        assert (tokens["full_length"], tokens["words"]) == (number + 2, number + 2)
+    assert index.lengths(key(9)) is None
+    assert index.tokens(key(9)) is None

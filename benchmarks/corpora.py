@@ -1,0 +1,89 @@
+"""What benchmarks work on: the default encoder and corpora, prepared in a folder of their own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.corpus.formats import read_examples
+from pipeline.corpus.prepare import prepare
+from pipeline.corpus.records import Example, Text
+from pipeline.corpus.settings import CorpusSettings
+from pipeline.corpus.storage import TEXTS, read_texts, write_texts
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import materialise
+from pipeline.extraction.run import extract
+from pipeline.files import canonical_json, sha256_file, write_text
+from pipeline.params import ParamsFile
+from pipeline.store.settings import FeaturesSettings
+
+PARAMS = Path("params.yaml")
+
+
+def default_encoder(folder: Path, name: str = "minilm") -> Path:
+    """Materialises an encoder of ``params.yaml`` below ``folder``."""
+    settings = ParamsFile(PARAMS).section(EncoderSettings, "encoders", name)
+    materialise(settings, folder / "encoder")
+    return folder / "encoder"
+
+
+def default_examples(name: str) -> list[Example]:
+    """The rows of a default corpus."""
+    settings = _settings(name)
+    return list(read_examples(Path(settings.path), settings))
+
+
+def default_texts(folder: Path, name: str) -> list[Text]:
+    """Prepares a default corpus below ``folder``; returns its texts."""
+    write_texts(folder, prepare(default_examples(name), _settings(name)))
+    return [text for _, text in read_texts(folder)]
+
+
+def write_corpus(folder: Path, texts: Sequence[Text]) -> Path:
+    """Writes texts as ``prepare`` does."""
+    lines = (
+        canonical_json({"id": str(number), "text" if isinstance(text, str) else "words": text})
+        for number, text in enumerate(texts)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / TEXTS, "".join(line + "\n" for line in lines))
+    return folder
+
+
+def edited(texts: Sequence[Text], share: float, seed: int) -> list[Text]:
+    """The texts with a word put in front of some of them, scattered."""
+    chosen = set(random.Random(seed).sample(range(len(texts)), round(share * len(texts))))  # noqa: S311
+    return [with_word(text, f"edit{seed}") if n in chosen else text for n, text in enumerate(texts)]
+
+
+def with_word(text: Text, word: str) -> Text:
+    """The text with a word in front."""
+    return f"{word} {text}" if isinstance(text, str) else (word, *text)
+
+
+def extract_default(
+    corpus: Path,
+    encoder: Path,
+    *,
+    features: str,
+    store: Path,
+    out: Path,
+    say: list[str] | None = None,
+) -> None:
+    """Extracts a corpus with the settings of a features row of ``params.yaml``."""
+    lines = [] if say is None else say
+    extract(
+        lambda: read_texts(corpus),
+        texts_sha256=sha256_file(corpus / TEXTS),
+        encoder_folder=encoder,
+        settings=ParamsFile(PARAMS).section(FeaturesSettings, "features", features),
+        store_root=store,
+        project=corpus,  # no DVC project: nothing is adopted
+        out=out,
+        say=lines.append,
+    )
+
+
+def _settings(name: str) -> CorpusSettings:
+    return ParamsFile(PARAMS).section(CorpusSettings, "corpora", name)
