@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pipeline.corpus.formats import read_examples
@@ -77,12 +78,17 @@ def extract_default(
         lambda: read_texts(corpus),
         texts_sha256=sha256_file(corpus / TEXTS),
         encoder_folder=encoder,
-        settings=ParamsFile(PARAMS).section(FeaturesSettings, "features", features),
+        settings=_features_settings(features),
         store_root=store,
         project=corpus,  # no DVC project: nothing is adopted
         out=out,
         say=lines.append,
     )
+
+
+@cache
+def _features_settings(name: str) -> FeaturesSettings:
+    return ParamsFile(PARAMS).section(FeaturesSettings, "features", name)
 
 
 def _settings(name: str) -> CorpusSettings:

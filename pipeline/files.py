@@ -55,10 +55,11 @@ def _hash_file(path: Path, digest: hashlib._Hash) -> str:
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+def atomic_file(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary sibling to write; renames it to ``path`` when the block ends well.
 
-    The data is synced to disk before the rename, so that ``path`` never names half a file.
+    The data is synced to disk before the rename, so that ``path`` never names half a file, not
+    even after a power failure; without ``durable`` it may then be empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -66,7 +67,8 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        sync(temporary)
+        if durable:
+            sync(temporary)
         temporary.chmod(mode)
         temporary.replace(path)
     except BaseException as error:
@@ -91,9 +93,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Writes a whole file atomically."""
-    with atomic_file(path, mode=mode) as temporary:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+    """Writes a whole file atomically; see ``atomic_file``."""
+    with atomic_file(path, mode=mode, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 

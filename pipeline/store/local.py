@@ -177,5 +177,9 @@ def _note(path: Path) -> Path:
 
 
 def _write_note(path: Path, digest: str) -> None:
-    """As ``sha256sum`` writes it, so that ``sha256sum --check *.sha256`` reads it."""
-    write_text(_note(path), f"{digest}  {path.name}\n")
+    """As ``sha256sum`` writes it, so that ``sha256sum --check *.sha256`` reads it.
+
+    Not synced: a note that a power failure empties makes its file count as missing.
+    """
+    text = f"{digest}  {path.name}\n"
+    write_bytes(_note(path), text.encode("ascii"), durable=False)
