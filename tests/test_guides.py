@@ -1,0 +1,37 @@
+"""The code in docs/guides runs, block after block, on a features row of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from import_graph import ROOT
+from pipelines import extracted, prepared
+
+from pipeline.store.reader import open_features
+
+GUIDE = ROOT / "docs" / "guides" / "notebook.md"
+
+
+def test_the_notebook_guide_runs(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = extracted(prepared(tmp_path / "made"), minilm, layers=(4, 6), storage_dtype="float16")
+    (tmp_path / "data" / "features").mkdir(parents=True)
+    made.rename(tmp_path / "data" / "features" / "tweets")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 5
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)  # noqa: S102  (our own guide)
+    features = open_features("data/features/tweets")
+    assert features.layers == (4, 6)
+    assert names["ids"] == features.example_ids
+    assert names["words"].shape == (names["count"], 384)
+    for position in (0, 5, 50):
+        expected = features.states(names["ids"][position], layer=6)[0]
+        assert np.array_equal(names["cls"][position], expected)
