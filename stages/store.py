@@ -194,8 +194,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
         expected = [*expect_features(folder), *(expect_cached(cached) if cached else ())]
         if not find_damage(expected, digests, _ignore):
             continue
-        settings = _settings(params, folder.name)
-        texts = CORPORA / settings.corpus
+        settings, texts, encoder = _sources(params, folder.name)
         texts_sha256 = sha256_file(texts / TEXTS)
         say = partial(_say, folder.name)
         repair_features(
@@ -208,7 +207,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
                 extract,
                 partial(read_texts, texts),
                 texts_sha256=texts_sha256,
-                encoder_folder=ENCODERS / settings.encoder,
+                encoder_folder=encoder,
                 settings=settings,
                 store_root=store_path(),
                 project=project_root(),
@@ -227,11 +226,11 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
 def _recompute(folder: Path, params: ParamsFile, count: int) -> None:
     from pipeline.extraction.recompute import recompute
 
-    settings = _settings(params, folder.name)
+    _, texts, encoder = _sources(params, folder.name)
     result = recompute(
         open_features(folder),
-        partial(read_texts, CORPORA / settings.corpus),
-        encoder_folder=ENCODERS / settings.encoder,
+        partial(read_texts, texts),
+        encoder_folder=encoder,
         store_root=store_path(),
         count=count,
     )
@@ -245,12 +244,20 @@ def _recompute(folder: Path, params: ParamsFile, count: int) -> None:
     _say(folder.name, f"{result.rows} rows computed afresh agree {how}")
 
 
-def _settings(params: ParamsFile, name: str) -> FeaturesSettings:
+def _sources(params: ParamsFile, name: str) -> tuple[FeaturesSettings, Path, Path]:
+    """What a features row is extracted from: its settings, its texts, its encoder."""
     if name not in params.table("features"):
         raise ParameterError(
             f"{params.path}: features has no row {name!r}; it is needed to extract"
         )
-    return params.section(FeaturesSettings, "features", name)
+    settings = params.section(FeaturesSettings, "features", name)
+    texts, encoder = CORPORA / settings.corpus, ENCODERS / settings.encoder
+    for path in (texts / TEXTS, encoder):
+        if not path.exists():
+            raise StoreError(
+                f"{path}: is missing, and is needed to compute features {name}; run `dvc checkout`"
+            )
+    return settings, texts, encoder
 
 
 def _ignore(_: int) -> None:

@@ -222,6 +222,17 @@ def test_a_repair_needs_the_row_in_the_parameters(project: Path) -> None:
     assert "features has no row 'renamed'" in result.output.splitlines()[-1]
 
 
+@pytest.mark.parametrize("path", ["data/text/c/texts.jsonl", "data/encoders/e"])
+@pytest.mark.parametrize("option", [["--repair"], ["--recompute", "2"]])
+def test_computing_needs_texts_and_encoder(project: Path, path: str, option: list[str]) -> None:
+    (project / path).rename(project / "away")
+    if option == ["--repair"]:
+        flip(next((project / "data" / "features" / "small").rglob("layer_03.h5")))
+    result = store("verify", *option)
+    assert result.exit_code == 2
+    assert f"{path}: is missing, and is needed to compute" in result.output.splitlines()[-1]
+
+
 def test_recomputed_rows_agree_bit_for_bit_on_this_machine(project: Path) -> None:
     result = store("verify", "--recompute", "7")
     assert result.exit_code == 0
