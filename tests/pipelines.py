@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,14 @@ def prepared(folder: Path, examples: Sequence[Example] | None = None) -> Path:
     return folder
 
 
-def extracted(folder: Path, encoder: Path, *, store: Path | None = None, **settings: Any) -> Path:
+def extracted(
+    folder: Path,
+    encoder: Path,
+    *,
+    store: Path | None = None,
+    say: Callable[[str], object] = str,
+    **settings: Any,
+) -> Path:
     """Extracts the prepared corpus in ``folder`` into ``folder/features``."""
     values: dict[str, Any] = {
         "corpus": "c",
@@ -72,7 +79,7 @@ def extracted(folder: Path, encoder: Path, *, store: Path | None = None, **setti
         store_root=store or folder / "store",
         project=folder,
         out=folder / "features",
-        say=str,
+        say=say,
     )
     return folder / "features"
 

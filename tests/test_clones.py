@@ -42,13 +42,15 @@ def test_a_clone_computes_the_one_text_that_it_edits(first: Project, tmp_path: P
     assert not (clone.folder / ".features").exists()
     assert clone.repro() == []
     raw = clone.folder / "data" / "raw" / "news.jsonl"
-    rows = [json.loads(line) for line in raw.read_text(encoding="utf-8").splitlines()]
+    original = raw.read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [json.loads(line) for line in original]
     topics = sorted({row["topic"] for row in rows})
     # At the front: what comes after row 24 would be cut off by max_length.
     rows[30]["text"] = "Penguins " + rows[30]["text"]
     for number in (3, 7, 11):
         rows[number]["topic"] = topics[(topics.index(rows[number]["topic"]) + 1) % len(topics)]
-    rewrite(raw, [json.dumps(row, ensure_ascii=False) + "\n" for row in rows])
+    edited = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    rewrite(raw, edited)
     output = clone.dvc("repro")
     assert ran(output) == [
         "prepare@news",
@@ -57,6 +59,12 @@ def test_a_clone_computes_the_one_text_that_it_edits(first: Project, tmp_path: P
         "evaluate@news_topic",
     ]
     assert computed(output) == [1]
+    rewrite(raw, original)
+    back = clone.dvc("repro")
+    assert "extract@news" in ran(back)  # this clone never ran it: its run-cache cannot know
+    assert computed(back) == [0]
+    rewrite(raw, edited)
+    assert clone.repro() == []
     cold = make_cold(clone, tmp_path / "cold")
     assert cold.rows_to_compute()[0] == len({row["text"] for row in rows})
     for path in (cold.folder / "again" / "news").rglob("*.h5"):

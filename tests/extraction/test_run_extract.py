@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +123,64 @@ def test_an_added_layer_leaves_the_files_of_others_alone(
     after = inodes()
     assert before.items() < after.items()
     assert {Path(path).name for path in after.keys() - before.keys()} == {"layer_00.h5"}
+
+
+def test_a_dropped_layer_takes_its_own_files_alone(
+    sentences: Sentences, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    def inodes() -> dict[str, int]:
+        return {
+            path.relative_to(tmp_path / "features").as_posix(): path.stat().st_ino
+            for path in (tmp_path / "features" / "shards").rglob("*.h5")
+        }
+
+    run(tmp_path, sentences, tiny_encoder, tmp_path / "store", layers=(0, 2))
+    before = inodes()
+    run(tmp_path, sentences, tiny_encoder, tmp_path / "store", layers=(2,))
+    assert inodes() == {name: node for name, node in before.items() if "layer_00" not in name}
+
+
+def test_refused_links_are_copies_and_one_message(
+    sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = digests(run(tmp_path / "a", sentences, tiny_encoder, tmp_path / "a" / "store"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    said: list[str] = []
+    copied = run(tmp_path / "b", sentences, tiny_encoder, tmp_path / "b" / "store", say=said.append)
+    assert digests(copied) == linked
+    messages = [line for line in said if "copied, not linked" in line]
+    assert len(messages) == 1
+    assert "the system refuses links" in messages[0]
+    assert all(path.stat().st_mode & 0o777 == 0o444 for path in copied.rglob("*.h5"))
+
+
+def test_another_tokenizer_on_the_same_weights_never_shares_rows(
+    sentences: Sentences, tiny_bert: Path, tmp_path: Path, encoded: list[int]
+) -> None:
+    from pipeline.encoder.settings import EncoderSettings
+    from pipeline.encoder.snapshot import materialise
+
+    for name, lowercase in (("lower", True), ("exact", False)):
+        source = tmp_path / name / "bert"  # the last component is the same
+        shutil.copytree(tiny_bert, source)
+        tokenizer = json.loads((source / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer["normalizer"]["lowercase"] = lowercase
+        (source / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+        settings = EncoderSettings(source=str(source), revision=None)
+        materialise(settings, tmp_path / name / "encoder")
+    weights = [
+        (tmp_path / name / "encoder" / "model.safetensors").read_bytes()
+        for name in ("lower", "exact")
+    ]
+    assert weights[0] == weights[1]
+    run(tmp_path / "a", sentences, tmp_path / "lower" / "encoder", tmp_path / "store")
+    encoded.clear()
+    run(tmp_path / "b", sentences, tmp_path / "exact" / "encoder", tmp_path / "store")
+    assert sum(encoded) == len(sentences)
 
 
 def test_a_lower_layer_is_added_without_running_the_upper_ones(
