@@ -101,6 +101,22 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collects how many rows each call runs through an encoder."""
+    from pipeline.encoder.forward import FrozenEncoder
+
+    calls: list[int] = []
+    original = FrozenEncoder.encode
+
+    def counting(self: FrozenEncoder, rows: Any) -> Any:
+        calls.append(len(rows))
+        return original(self, rows)
+
+    monkeypatch.setattr(FrozenEncoder, "encode", counting)
+    return calls
+
+
 @pytest.fixture(scope="session")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default encoder, materialised: real sizes, whose products take real kernels."""

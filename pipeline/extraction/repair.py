@@ -14,6 +14,7 @@ from pipeline.store.digests import Digests
 from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
+from pipeline.store.lock import only_writer
 from pipeline.store.manifest import Manifest, read_manifest
 
 _WORKPLACE = ".repair"
@@ -55,7 +56,8 @@ def repair_features(
             )
         store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], digests)
         names = [name for name, _ in before.digests()]
-        adopt_files(store, before, {name: folder / name for name in names}, Linker())
+        with only_writer(store_root, f"repair of {folder.name}", say):
+            adopt_files(store, before, {name: folder / name for name in names}, Linker())
     fresh = folder.parent / _WORKPLACE / folder.name
     try:
         extract(out=fresh)

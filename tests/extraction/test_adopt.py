@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import random_sentences
 from pipelines import extracted, labelled, prepared
 from tracked import digests, flip, track
-
-from pipeline.encoder.forward import FrozenEncoder
-
-
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collects how many rows each call runs through the encoder."""
-    calls: list[int] = []
-    original = FrozenEncoder.encode
-
-    def counting(self: FrozenEncoder, rows: Any) -> Iterator[Any]:
-        calls.append(len(rows))
-        return original(self, rows)
-
-    monkeypatch.setattr(FrozenEncoder, "encode", counting)
-    return calls
-
 
 SENTENCES = list(dict.fromkeys(random_sentences(120)))
 

@@ -25,20 +25,6 @@ Sentences = list[tuple[str, ...]]
 
 
 @pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collects how many rows each call runs through the encoder."""
-    calls: list[int] = []
-    original = FrozenEncoder.encode
-
-    def counting(self: FrozenEncoder, rows: Any) -> Iterator[Any]:
-        calls.append(len(rows))
-        return original(self, rows)
-
-    monkeypatch.setattr(FrozenEncoder, "encode", counting)
-    return calls
-
-
-@pytest.fixture
 def sentences() -> Sentences:
     return list(dict.fromkeys(random_sentences(150)))
 

@@ -74,20 +74,6 @@ def make(name: str, **changes: Any) -> Path:
     return out
 
 
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Collects how many rows each call runs through the encoder."""
-    calls: list[int] = []
-    original = FrozenEncoder.encode
-
-    def counting(self: FrozenEncoder, rows: Any) -> Any:
-        calls.append(len(rows))
-        return original(self, rows)
-
-    monkeypatch.setattr(FrozenEncoder, "encode", counting)
-    return calls
-
-
 def store(*arguments: str) -> Result:
     result = CliRunner().invoke(main, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
