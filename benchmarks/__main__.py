@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("extract", "edit", "noop", "memory")
+NAMES = ("extract", "early_exit", "edit", "noop", "memory")
 
 
 def main() -> None:
