@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.corpus.conll import read_conll
 from pipeline.corpus.jsonl import read_jsonl
-from pipeline.corpus.records import Example
+from pipeline.corpus.records import Example, TextPair, parts
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.errors import DataError
 
@@ -21,8 +21,8 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
     """All examples of a raw corpus, in file order, checked as far as one file can be.
 
     Raises:
-        DataError: the file cannot be read, holds no example, an id twice, a text without words, or
-            not exactly one tag per word.
+        DataError: the file cannot be read, holds no example, an id twice, a text without words
+            (of a pair: either), or not exactly one tag per word.
     """
     examples: list[Example] = []
     first_line: dict[str, int] = {}
@@ -33,14 +33,12 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
                 f"{where}: id {example.id!r} is already used on line {first_line[example.id]}"
             )
         first_line[example.id] = example.line
-        parts = (example.text,) if isinstance(example.text, str) else example.text
-        if not any(part.strip() for part in parts):
-            raise DataError(f"{where}: the text is empty; remove the row or give it text")
+        _refuse_empty(example, settings, where)
+        words = len(parts(example.text))
         for name, kind in settings.labels.items():
-            if kind == "tags" and len(example.labels[name]) != len(example.text):
+            if kind == "tags" and len(example.labels[name]) != words:
                 raise DataError(
-                    f"{where}: {len(example.labels[name])} tags in {name!r} "
-                    f"for {len(example.text)} words"
+                    f"{where}: {len(example.labels[name])} tags in {name!r} for {words} words"
                 )
         if "\0" in example.id:
             raise DataError(f"{where}: the id holds a NUL character")
@@ -51,10 +49,19 @@ def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
     return examples
 
 
+def _refuse_empty(example: Example, settings: CorpusSettings, where: str) -> None:
+    blank = [not part.strip() for part in parts(example.text)]
+    if all(blank):
+        raise DataError(f"{where}: the text is empty; remove the row or give it text")
+    if isinstance(example.text, TextPair) and any(blank):
+        name = settings.text if blank[0] else settings.text_b
+        raise DataError(f"{where}: field {name!r} is empty; remove the row or give it text")
+
+
 def _refuse_surrogates(example: Example, where: str) -> None:
     r"""JSON can spell half a character (``"\ud800"``), which no file can hold as UTF-8."""
     for value in (example.id, example.text, *example.labels.values()):
-        for part in (value,) if isinstance(value, str) else value:
+        for part in parts(value):
             try:
                 part.encode("utf-8")
             except UnicodeEncodeError:

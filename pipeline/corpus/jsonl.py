@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.corpus.lines import numbered_lines
-from pipeline.corpus.records import Example, Label, Text
+from pipeline.corpus.records import Example, Label, Text, TextPair
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.errors import DataError
 
@@ -66,13 +66,20 @@ def _id(row: dict[str, Any], name: str, where: str) -> str:
 
 
 def _text(row: dict[str, Any], settings: CorpusSettings, where: str) -> Text:
-    name = settings.input_field
+    if settings.text is None:
+        name = settings.input_field
+        return _strings(_field(row, name, where), name, where)
+    first = _raw_text(row, settings.text, where)
+    if settings.text_b is None:
+        return first
+    return TextPair(first, _raw_text(row, settings.text_b, where))
+
+
+def _raw_text(row: dict[str, Any], name: str, where: str) -> str:
     value = _field(row, name, where)
-    if settings.text is not None:
-        if not isinstance(value, str):
-            raise DataError(f"{where}: field {name!r} must be a string of text")
-        return value
-    return _strings(value, name, where)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: field {name!r} must be a string of text")
+    return value
 
 
 def _label(row: dict[str, Any], name: str, kind: str, where: str) -> Label:

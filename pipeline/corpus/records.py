@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Text: TypeAlias = str | tuple[str, ...]
-"""The input of one example: raw text, or words that are already split."""
+
+@dataclass(frozen=True, slots=True)
+class TextPair:
+    """Two raw texts that are read together, like a premise and a hypothesis; order matters."""
+
+    first: str
+    second: str
+
+
+Text: TypeAlias = str | tuple[str, ...] | TextPair
+"""The input of one example: raw text, words that are already split, or a pair of raw texts."""
 
 Label: TypeAlias = str | tuple[str, ...]
 """One class per example, or one tag per word."""
@@ -21,3 +30,17 @@ class Example:
     text: Text
     labels: Mapping[str, Label]
     line: int
+
+
+def parts(text: Text) -> tuple[str, ...]:
+    """The strings that an input is made of, in order: one text, each word, or both of a pair."""
+    if isinstance(text, TextPair):
+        return text.first, text.second
+    return (text,) if isinstance(text, str) else text
+
+
+def fields(text: Text) -> dict[str, str | tuple[str, ...]]:
+    """An input as the fields of a JSON row: ``text``, ``words``, or ``text`` and ``text_b``."""
+    if isinstance(text, TextPair):
+        return {"text": text.first, "text_b": text.second}
+    return {"text" if isinstance(text, str) else "words": text}

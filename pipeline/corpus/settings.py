@@ -31,7 +31,8 @@ class SplitSettings(Section):
 class CorpusSettings(Section):
     """A body of text with label columns and a split.
 
-    Exactly one of ``text`` (raw text) and ``words`` (a list of words) names the input field;
+    Exactly one of ``text`` (raw text) and ``words`` (a list of words) names the input field; with
+    ``text``, ``text_b`` may name the field of a second raw text, read as a pair with the first.
     ``labels`` maps label fields to what they hold: one class per row, or one tag per word.
     """
 
@@ -40,6 +41,7 @@ class CorpusSettings(Section):
     columns: tuple[str, ...] | None = None
     id: str | None
     text: str | None = None
+    text_b: str | None = None
     words: str | None = None
     labels: dict[str, LabelKind] = Field(min_length=1)
     split: SplitSettings
@@ -48,13 +50,22 @@ class CorpusSettings(Section):
 
     @property
     def input_field(self) -> str:
-        """Name of the field that holds the text or the words."""
+        """Name of the field that holds the text, the first text of a pair, or the words."""
         return self.text or self.words or ""
 
     @model_validator(mode="after")
-    def _fields_fit_together(self) -> Self:
+    def _has_one_input(self) -> Self:
         if (self.text is None) == (self.words is None):
             raise ValueError("name either the field of raw 'text' or the field of 'words'")
+        if self.text_b is not None and self.text is None:
+            raise ValueError(
+                "'text_b' is the second text of a pair: it goes with 'text', in format jsonl, "
+                "not with 'words'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> Self:
         if self.format == "conll":
             if not self.columns:
                 raise ValueError("format conll needs 'columns', the names of its columns in order")
@@ -71,9 +82,10 @@ class CorpusSettings(Section):
             raise ValueError("'columns' is for format conll")
         if "tags" in self.labels.values() and self.words is None:
             raise ValueError("labels of kind 'tags' need 'words' as input, one tag per word")
-        names = [name for name in (self.id, self.input_field, *self.labels) if name is not None]
+        fields = (self.id, self.input_field, self.text_b, *self.labels)
+        names = [name for name in fields if name is not None]
         if len(set(names)) != len(names):
-            raise ValueError("id, text, words and labels must be different fields")
+            raise ValueError("id, text, text_b, words and labels must be different fields")
         if set(self.labels) & {"id", "split"}:
             raise ValueError("a label must not be called 'id' or 'split'; rename the field")
         if self.stratify is not None and self.labels.get(self.stratify) != "class":

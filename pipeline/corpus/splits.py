@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, TextPair, fields
 from pipeline.files import canonical_json
 
 
@@ -60,7 +60,9 @@ def split_rows(
 
 
 def _digest(seed: int, text: Text) -> str:
-    return hashlib.sha256(canonical_json([seed, text]).encode("utf-8")).hexdigest()
+    # A pair is no list, so that it is another input than two words.
+    value = fields(text) if isinstance(text, TextPair) else text
+    return hashlib.sha256(canonical_json([seed, value]).encode("utf-8")).hexdigest()
 
 
 def _most_frequent(classes: Sequence[str]) -> str:

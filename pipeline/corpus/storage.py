@@ -1,6 +1,7 @@
 """The files of a prepared corpus: ``texts.jsonl``, and apart from it the labels.
 
-``texts.jsonl``   one line per row: ``{"id": ..., "text": ...}`` or ``{"id": ..., "words": [...]}``.
+``texts.jsonl``   one line per row: ``{"id": ..., "text": ...}``, of a pair with ``"text_b": ...``
+                  too, or ``{"id": ..., "words": [...]}``.
 ``labels.jsonl``  one line per row, same order: ``{"id": ..., "split": ..., "labels": {...}}``.
 ``labels.json``   the kind of each label, and the SHA-256 of the text file that the rows belong to.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.corpus.records import Label, Text
+from pipeline.corpus.records import Label, Text, TextPair, fields
 from pipeline.errors import DataError
 from pipeline.files import atomic_directory, atomic_file, canonical_json, readable_json, sha256_file
 
@@ -47,8 +48,7 @@ def write_texts(folder: Path, corpus: PreparedCorpus) -> str:
         temporary.open("w", encoding="utf-8", newline="\n") as file,
     ):
         for row_id, text in zip(corpus.ids, corpus.texts, strict=True):
-            field = "text" if isinstance(text, str) else "words"
-            file.write(canonical_json({"id": row_id, field: text}) + "\n")
+            file.write(canonical_json({"id": row_id, **fields(text)}) + "\n")
     return sha256_file(path)
 
 
@@ -63,13 +63,16 @@ def write_labels(folder: Path, corpus: PreparedCorpus, *, texts_sha256: str) -> 
 
 
 def read_texts(folder: Path) -> Iterator[tuple[str, Text]]:
-    """Yields ``(id, text or words)`` in order.
+    """Yields ``(id, text, words or pair)`` in order.
 
     Raises:
         DataError: the text file is absent.
     """
     for row in _rows(folder / TEXTS):
-        yield row["id"], row["text"] if "text" in row else tuple(row["words"])
+        if "text_b" in row:
+            yield row["id"], TextPair(row["text"], row["text_b"])
+        else:
+            yield row["id"], row["text"] if "text" in row else tuple(row["words"])
 
 
 def read_labels(folder: Path, label: str) -> Labels:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, parts
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
 from pipeline.evaluation.baselines import MostFrequentTag, majority_class
@@ -106,14 +106,14 @@ def _evaluate_tags(
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     values: list[Any] = list(labels.values)
     train = members["train"]
-    tagger = MostFrequentTag([texts[row] for row in train], [values[row] for row in train])
+    tagger = MostFrequentTag([parts(texts[row]) for row in train], [values[row] for row in train])
     metrics: dict[str, Any] = {}
     confusion: list[tuple[str, str]] = []
     for name in SPLITS:
         gold = [values[row] for row in members[name]]
         predicted = [by_id[labels.ids[row]]["tags"] for row in members[name]]
         scores = entity_scores(gold, predicted)
-        baseline = entity_scores(gold, [tagger(texts[row]) for row in members[name]])
+        baseline = entity_scores(gold, [tagger(parts(texts[row])) for row in members[name]])
         metrics[name] = {
             **asdict(scores),
             "words_without_a_prediction": sum(tags.count(None) for tags in predicted),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, fields
 from pipeline.corpus.storage import Labels
 
 
@@ -27,9 +27,9 @@ def mistakes(
         splits: the splits to look at.
 
     Returns:
-        Rows ready for JSON: ``id``, ``split``, ``text`` or ``words``, ``gold``, ``predicted`` and
-        ``confidence``. For tags the last four have an entry per word, and a word without a
-        prediction has none.
+        Rows ready for JSON: ``id``, ``split``, ``text`` (of a pair ``text_b`` too) or ``words``,
+        ``gold``, ``predicted`` and ``confidence``. For tags the last four have an entry per word,
+        and a word without a prediction has none.
     """
     rows: list[tuple[float, dict[str, Any]]] = []
     for row_id, split, text, gold in zip(
@@ -60,7 +60,7 @@ def mistakes(
                     {
                         "id": row_id,
                         "split": split,
-                        "text" if isinstance(text, str) else "words": text,
+                        **fields(text),
                         "gold": gold,
                         "predicted": predicted,
                         "confidence": confidence,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, TextPair, parts
 from pipeline.files import canonical_json
 from pipeline.store import layout
 
@@ -53,10 +53,15 @@ class Recipe:
 def row_key(recipe_digest: str, text: Text) -> bytes:
     """The 32-byte key of one input under a recipe.
 
-    Text and words are different inputs even where they read alike: they tokenise differently.
+    Text, words and pairs are different inputs even where they read alike: they tokenise
+    differently.
     """
-    form = "text" if isinstance(text, str) else "words"
-    return hashlib.sha256(f"{recipe_digest}\n{canonical_json([form, text])}".encode()).digest()
+    content: list[Any]
+    if isinstance(text, str):
+        content = ["text", text]
+    else:
+        content = ["pair" if isinstance(text, TextPair) else "words", parts(text)]
+    return hashlib.sha256(f"{recipe_digest}\n{canonical_json(content)}".encode()).digest()
 
 
 def shard_name(keys: Sequence[bytes]) -> str:

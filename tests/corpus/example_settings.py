@@ -18,6 +18,7 @@ JSONL: dict[str, Any] = {
     "stratify": None,
     "seed": 1,
 }
+PAIRS: dict[str, Any] = {**JSONL, "text": "premise", "text_b": "hypothesis"}
 CONLL: dict[str, Any] = {
     "path": "data/raw/corpus.conll",
     "format": "conll",

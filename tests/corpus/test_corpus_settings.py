@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from example_settings import CONLL, JSONL, corpus_settings
+from example_settings import CONLL, JSONL, PAIRS, corpus_settings
 from pydantic import ValidationError
 
 from pipeline.corpus.settings import CorpusSettings, SplitSettings
@@ -20,6 +20,8 @@ from pipeline.corpus.settings import CorpusSettings, SplitSettings
         (JSONL, {"text": None, "words": "tokens"}, "tokens"),
         (JSONL, {"text": None, "words": "tokens", "labels": {"tags": "tags"}}, "tokens"),
         (JSONL, {"labels": {"topic": "class", "tone": "class"}, "stratify": "tone"}, "text"),
+        (PAIRS, {}, "premise"),
+        (PAIRS, {"id": None, "stratify": "topic"}, "premise"),
         (CONLL, {}, "word"),
         (CONLL, {"columns": ["unused", "tag", "word"]}, "word"),
         (CONLL, {"columns": ["word", "a", "b"], "labels": {"a": "tags", "b": "tags"}}, "word"),
@@ -38,20 +40,28 @@ def test_settings_that_fit_together_are_accepted(
     [
         (JSONL, {"text": None}, "either the field of raw 'text' or the field of 'words'"),
         (JSONL, {"words": "tokens"}, "either the field of raw 'text' or the field of 'words'"),
+        (PAIRS, {"text": None}, "either the field of raw 'text' or the field of 'words'"),
+        (PAIRS, {"text": None, "words": "tokens"}, "'text_b' .* goes with 'text', in format jsonl"),
+        (CONLL, {"text_b": "word"}, "'text_b' .* goes with 'text', in format jsonl"),
         (CONLL, {"columns": None}, "format conll needs 'columns'"),
         (CONLL, {"columns": []}, "format conll needs 'columns'"),
         (CONLL, {"columns": ["word", "tag", "tag"]}, "'columns' names a column twice"),
         (CONLL, {"words": None, "text": "word"}, "format conll holds 'words'"),
+        (CONLL, {"words": None, "text": "word", "text_b": "tag"}, "format conll holds 'words'"),
         (CONLL, {"id": "number", "columns": ["number", "word", "tag"]}, "'id' must be null"),
         (CONLL, {"columns": ["word", "other"]}, "'columns' does not name tag"),
         (CONLL, {"columns": ["a", "b"]}, "'columns' does not name tag, word"),
         (CONLL, {"labels": {"tag": "class"}}, "format conll holds labels of kind 'tags'"),
         (JSONL, {"columns": ["text", "topic"]}, "'columns' is for format conll"),
         (JSONL, {"labels": {"topic": "tags"}}, "labels of kind 'tags' need 'words'"),
+        (PAIRS, {"labels": {"topic": "tags"}}, "labels of kind 'tags' need 'words'"),
         (JSONL, {"id": "text"}, "must be different fields"),
         (JSONL, {"text": "topic"}, "must be different fields"),
         (JSONL, {"id": "topic"}, "must be different fields"),
         (CONLL, {"labels": {"word": "tags"}}, "must be different fields"),
+        (PAIRS, {"text_b": "premise"}, "must be different fields"),
+        (PAIRS, {"text_b": "id"}, "must be different fields"),
+        (PAIRS, {"text_b": "topic"}, "must be different fields"),
         (JSONL, {"id": None, "labels": {"id": "class"}}, "must not be called 'id' or 'split'"),
         (JSONL, {"labels": {"split": "class"}}, "must not be called 'id' or 'split'"),
         (JSONL, {"stratify": "tone"}, "'stratify' must be null or name a label of kind 'class'"),
@@ -72,6 +82,8 @@ def test_settings_that_contradict_each_other_are_rejected(
         {"path": ""},
         {"path": None},
         {"format": "csv"},
+        {"text_b": 2},
+        {"text_b": ["premise", "hypothesis"]},
         {"labels": {}},
         {"labels": {"topic": "number"}},
         {"labels": ["topic"]},

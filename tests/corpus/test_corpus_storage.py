@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus.prepare import PreparedCorpus
-from pipeline.corpus.records import Label, Text
+from pipeline.corpus.records import Label, Text, TextPair
 from pipeline.corpus.storage import (
     LABELS,
     LABELS_META,
@@ -27,7 +27,11 @@ from pipeline.errors import DataError
 SEPARATORS = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
 characters = st.characters(exclude_categories=("Cs",)) | st.sampled_from(SEPARATORS + '"\\\ufeff\0')
 strings = st.text(characters, max_size=6)
-texts = strings | st.lists(strings, min_size=1, max_size=4).map(tuple)
+texts = (
+    strings
+    | st.lists(strings, min_size=1, max_size=4).map(tuple)
+    | st.builds(TextPair, strings, strings)
+)
 
 
 def prepared(rows: list[Text], labels: list[Label], kind: str = "class") -> PreparedCorpus:
@@ -42,7 +46,7 @@ def prepared(rows: list[Text], labels: list[Label], kind: str = "class") -> Prep
 
 
 @given(rows=st.lists(texts, max_size=6))
-@example(rows=[SEPARATORS, (SEPARATORS, "\r\n"), "\ufeff", ""])
+@example(rows=[SEPARATORS, (SEPARATORS, "\r\n"), "\ufeff", "", TextPair(SEPARATORS, "")])
 @settings(max_examples=50, deadline=None)
 def test_texts_read_back_as_written_one_line_each(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Text]
@@ -54,6 +58,15 @@ def test_texts_read_back_as_written_one_line_each(
     assert list(read_texts(folder)) == list(zip(corpus.ids, rows, strict=True))
     assert content.count(b"\n") == len(rows)
     assert digest == hashlib.sha256(content).hexdigest()
+
+
+def test_each_kind_of_input_has_its_fields(tmp_path: Path):
+    write_texts(tmp_path, prepared(["a", ("a", "b"), TextPair("a", "b")], ["x"] * 3))
+    assert (tmp_path / TEXTS).read_text(encoding="utf-8").splitlines() == [
+        '{"id":"row 0","text":"a"}',
+        '{"id":"row 1","words":["a","b"]}',
+        '{"id":"row 2","text":"a","text_b":"b"}',
+    ]
 
 
 @given(ids=st.lists(strings, max_size=4, unique=True), data=st.data())

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from example_settings import CONLL, JSONL, corpus_settings
+from example_settings import CONLL, JSONL, PAIRS, corpus_settings
 
 from pipeline.corpus.formats import READERS, read_examples
-from pipeline.corpus.records import Example
+from pipeline.corpus.records import Example, TextPair
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.errors import DataError
 
@@ -31,6 +31,10 @@ def test_examples_are_read_by_the_format_of_the_settings(tmp_path: Path):
     assert tagged == Example("1", ("ice",), {"tag": ("B-x",)}, line=1)
     (classified,) = read(tmp_path, JSONL, '{"id": 1, "text": "ice", "topic": "x"}')
     assert classified == Example("1", "ice", {"topic": "x"}, line=1)
+    (paired,) = read(
+        tmp_path, PAIRS, '{"id": 1, "premise": "ice", "hypothesis": "cold", "topic": "x"}'
+    )
+    assert paired == Example("1", TextPair("ice", "cold"), {"topic": "x"}, line=1)
 
 
 def test_examples_are_in_file_order_and_repeated_texts_stay(tmp_path: Path):
@@ -83,6 +87,31 @@ def test_examples_are_in_file_order_and_repeated_texts_stay(tmp_path: Path):
             WORDS,
             ["", '{"id": 1, "words": ["a"], "tags": ["\\ud800"]}'],
             r"corpus:2: holds a lone surrogate",
+        ),
+        (
+            PAIRS,
+            ["", '{"id": 1, "premise": "a\\ud800", "hypothesis": "b", "topic": "x"}'],
+            r"corpus:2: holds a lone surrogate",
+        ),
+        (
+            PAIRS,
+            ["", '{"id": 1, "premise": "a", "hypothesis": "\\udfff", "topic": "x"}'],
+            r"corpus:2: holds a lone surrogate",
+        ),
+        (
+            PAIRS,
+            ["", '{"id": 1, "premise": "", "hypothesis": "\\t", "topic": "x"}'],
+            r"corpus:2: the text is empty",
+        ),
+        (
+            PAIRS,
+            ["", '{"id": 1, "premise": " \\n", "hypothesis": "b", "topic": "x"}'],
+            r"corpus:2: field 'premise' is empty; remove the row or give it text",
+        ),
+        (
+            PAIRS,
+            ["", '{"id": 1, "premise": "a", "hypothesis": "", "topic": "x"}'],
+            r"corpus:2: field 'hypothesis' is empty; remove the row or give it text",
         ),
         (
             WORDS,

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_settings import JSONL, corpus_settings
+from example_settings import JSONL, PAIRS, corpus_settings
 
 from pipeline.corpus.jsonl import read_jsonl
-from pipeline.corpus.records import Example
+from pipeline.corpus.records import Example, TextPair
 from pipeline.errors import DataError
 
 WORDS = {"text": None, "words": "words", "labels": {"tags": "tags", "topic": "class"}}
+PAIR = {"text": PAIRS["text"], "text_b": PAIRS["text_b"]}
 GOOD = '{"id": "a", "text": "Cold.", "words": ["Cold"], "tags": ["O"], "topic": "weather"}'
 
 
@@ -30,6 +31,15 @@ def test_jsonl_reads_words_and_tags(tmp_path: Path):
     assert read(tmp_path, GOOD, **WORDS) == [
         Example("a", ("Cold",), {"tags": ("O",), "topic": "weather"}, line=1)
     ]
+
+
+def test_jsonl_reads_pairs_in_the_order_of_the_settings(tmp_path: Path):
+    line = '{"id": "a", "hypothesis": " It is cold. ", "topic": "x", "premise": "Ice."}'
+    assert read(tmp_path, line, **PAIR) == [
+        Example("a", TextPair("Ice.", " It is cold. "), {"topic": "x"}, line=1)
+    ]
+    (swapped,) = read(tmp_path, line, text=PAIR["text_b"], text_b=PAIR["text"])
+    assert swapped.text == TextPair(" It is cold. ", "Ice.")
 
 
 def test_jsonl_skips_blank_lines_and_counts_them(tmp_path: Path):
@@ -97,3 +107,24 @@ def test_jsonl_rejects_words_and_tags_that_are_not_strings(tmp_path: Path, line:
         DataError, match=rf"corpus\.jsonl:2: field '{field}' must be a list of strings"
     ):
         read(tmp_path, GOOD, line, **WORDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ('{"id": 1, "hypothesis": "b"}', "field 'premise' is missing; this line has 'id', 'hypoth"),
+        ('{"id": 1, "premise": "a"}', "field 'hypothesis' is missing; this line has 'id', 'premi"),
+        ('{"id": 1, "premise": 1, "hypothesis": "b"}', "field 'premise' must be a string of text"),
+        (
+            '{"id": 1, "premise": "a", "hypothesis": null}',
+            "field 'hypothesis' must be a string of text",
+        ),
+        (
+            '{"id": 1, "premise": "a", "hypothesis": ["b"]}',
+            "field 'hypothesis' must be a string of text",
+        ),
+    ],
+)
+def test_jsonl_rejects_a_pair_without_two_texts(tmp_path: Path, line: str, error: str):
+    with pytest.raises(DataError, match=rf"corpus\.jsonl:2: {error}"):
+        read(tmp_path, "", line, **PAIR)

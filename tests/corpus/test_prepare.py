@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from typing import Any
 
-from example_settings import CONLL, JSONL, SPLIT, corpus_settings
+from example_settings import CONLL, JSONL, PAIRS, SPLIT, corpus_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example, Text
+from pipeline.corpus.records import Example, Text, TextPair
 from pipeline.corpus.splits import split_rows
 
 
@@ -93,6 +93,23 @@ def test_report_counts_tags_word_by_word_and_conflicts_of_whole_rows():
         total.update(counts)
     assert total == {"B-x": 1, "I-x": 1, "O": 3}
     assert report["repeated_inputs"]["inputs_with_conflicting_labels"] == {"tag": 1}
+
+
+def test_report_counts_pairs_as_repeated_where_both_texts_are_in_the_same_places():
+    rows = [
+        (TextPair("ice", "cold"), "x"),
+        (TextPair("ice", "cold"), "y"),
+        (TextPair("ice", "warm"), "x"),
+        (TextPair("cold", "ice"), "x"),
+    ]
+    corpus = prepare(examples(rows), corpus_settings(PAIRS))
+    assert corpus.texts == [text for text, _ in rows]
+    assert corpus.splits[0] == corpus.splits[1]
+    assert corpus.report["repeated_inputs"] == {
+        "inputs": 1,
+        "rows_beyond_the_first": 1,
+        "inputs_with_conflicting_labels": {"topic": 1},
+    }
 
 
 def test_report_is_json():

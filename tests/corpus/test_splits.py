@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, TextPair
 from pipeline.corpus.splits import split_rows
 
 NAMES = ("train", "dev", "test")
@@ -18,9 +18,10 @@ ROUNDING = 1e-6
 
 characters = st.characters(exclude_categories=("Cs",))
 texts = (
-    st.sampled_from(["ice", "snow", ("ice",)])
+    st.sampled_from(["ice", "snow", ("ice",), ("ice", "snow"), TextPair("ice", "snow")])
     | st.text(characters, max_size=4)
     | st.tuples(st.text(characters, max_size=2))
+    | st.builds(TextPair, st.text(characters, max_size=2), st.text(characters, max_size=2))
 )
 corpora = st.lists(texts, max_size=60)
 distinct_corpora = st.lists(texts, max_size=60, unique=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.corpus.records import TextPair
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.mistakes import mistakes
 
@@ -67,6 +68,26 @@ def test_a_tagged_row_counts_as_sure_as_its_surest_wrong_word() -> None:
         "predicted": ["O", "B-x", None],
         "confidence": [0.9, 0.7, None],
     }
+
+
+def test_a_wrong_pair_is_listed_with_both_texts() -> None:
+    pairs = [TextPair(f"{name} premise", f"{name} hypothesis") for name in "ABCD"]
+    by_id = {
+        "b": prediction("y", x=0.4, y=0.6),
+        "c": prediction("y", x=0.1, y=0.9),
+        "d": prediction("y", x=0.2, y=0.8),
+    }
+    assert mistakes(CLASSES, pairs, by_id, ("dev", "test")) == [
+        {
+            "id": "b",
+            "split": "dev",
+            "text": "B premise",
+            "text_b": "B hypothesis",
+            "gold": "x",
+            "predicted": "y",
+            "confidence": 0.6,
+        }
+    ]
 
 
 def test_no_mistakes_are_no_rows() -> None:

@@ -59,6 +59,11 @@ def test_the_default_parameters_are_valid(check: Callable[[Any], Result]) -> Non
     assert result.output == "params.yaml: valid (encoders 1, corpora 2, features 2, heads 4)\n"
 
 
+def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
+    result = check(changed("corpora.news.text_b", "summary"))
+    assert result.exit_code == 0, result.output
+
+
 MISTAKES = [
     ("heads.news_topic.hiden", 1, "heads.news_topic.hiden: unknown key"),
     ("heads.news_topic.recurrent.cel", 1, "recurrent.cel: unknown key; did you mean 'cell'?"),
@@ -94,6 +99,11 @@ MISTAKES = [
     ("corpora.news.split.test", 0.3, "split: train, dev and test must add up to 1, not 1.2"),
     ("corpora.news.stratify", "subject", "'stratify' must be null or name a label"),
     ("corpora.news.text", ..., "name either the field of raw 'text' or the field of 'words'"),
+    ("corpora.news.text_b", 2, "corpora.news.text_b: input should be a valid string, not 2"),
+    ("corpora.news.text_b", "text", "corpora.news: id, text, text_b, words and labels must be"),
+    ("corpora.news.text_b", "topic", "corpora.news: id, text, text_b, words and labels must be"),
+    ("corpora.news.textb", "other", "corpora.news.textb: unknown key; did you mean 'text_b'?"),
+    ("corpora.tweets.text_b", "words", "corpora.tweets: 'text_b' is the second text of a pair: it"),
     ("corpora.tweets.columns", ["words"], "'columns' does not name entities"),
     ("corpora.News", VALID["corpora"]["news"], "corpora.News: a row's name is lower-case"),
     ("heads", [], "heads: must be a mapping of rows"),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.corpus.records import TextPair, parts
 from pipeline.store.keys import Recipe, row_key, shard_name
 
 RECIPE = Recipe(
@@ -17,7 +18,12 @@ RECIPE = Recipe(
     compute_dtype="float32",
     storage_dtype="float16",
 )
-texts = st.text(max_size=20) | st.lists(st.text(max_size=8), max_size=5).map(tuple)
+texts = (
+    st.text(max_size=20)
+    | st.lists(st.text(max_size=8), max_size=5).map(tuple)
+    | st.builds(TextPair, st.text(max_size=8), st.text(max_size=8))
+)
+FORMS = {str: "text", tuple: "words", TextPair: "pair"}
 
 
 def test_recipe_digest_is_that_of_its_canonical_json():
@@ -50,8 +56,8 @@ def test_recipe_digest_does_not_depend_on_the_order_of_files():
 
 @given(texts)
 def test_row_key_is_the_digest_that_the_format_defines(text):
-    form = "text" if isinstance(text, str) else "words"
-    canonical = json.dumps([form, text], ensure_ascii=False, separators=(",", ":"))
+    content = [text.first, text.second] if isinstance(text, TextPair) else text
+    canonical = json.dumps([FORMS[type(text)], content], ensure_ascii=False, separators=(",", ":"))
     expected = hashlib.sha256(b"d1ge57\n" + canonical.encode("utf-8")).digest()
     assert row_key("d1ge57", text) == expected
 
@@ -64,6 +70,16 @@ def test_different_inputs_have_different_keys(one, other):
 @pytest.mark.parametrize("words", [("ice",), ("cold", "ice"), ()])
 def test_text_and_words_that_read_alike_have_different_keys(words):
     assert row_key("d", words) != row_key("d", " ".join(words))
+
+
+@pytest.mark.parametrize("pair", [TextPair("cold", "ice"), TextPair("ice", "ice")])
+def test_a_pair_has_another_key_than_texts_and_words_that_read_alike(pair):
+    alike = [parts(pair), pair.first, pair.second, f"{pair.first} {pair.second}"]
+    assert row_key("d", pair) not in {row_key("d", text) for text in alike}
+
+
+def test_the_order_of_a_pair_is_part_of_the_row_key():
+    assert row_key("d", TextPair("ice", "cold")) != row_key("d", TextPair("cold", "ice"))
 
 
 def test_recipe_is_part_of_the_row_key():
