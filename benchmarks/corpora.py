@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.corpus.formats import read_examples
 from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example, Text
+from pipeline.corpus.records import Example, Text, TextPair, fields
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.storage import TEXTS, read_texts, write_texts
 from pipeline.encoder.settings import EncoderSettings
@@ -44,8 +44,7 @@ def default_texts(folder: Path, name: str) -> list[Text]:
 def write_corpus(folder: Path, texts: Sequence[Text]) -> Path:
     """Writes texts as ``prepare`` does."""
     lines = (
-        canonical_json({"id": str(number), "text" if isinstance(text, str) else "words": text})
-        for number, text in enumerate(texts)
+        canonical_json({"id": str(number), **fields(text)}) for number, text in enumerate(texts)
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / TEXTS, "".join(line + "\n" for line in lines))
@@ -60,6 +59,8 @@ def edited(texts: Sequence[Text], share: float, seed: int) -> list[Text]:
 
 def with_word(text: Text, word: str) -> Text:
     """The text with a word in front."""
+    if isinstance(text, TextPair):
+        return TextPair(f"{word} {text.first}", text.second)
     return f"{word} {text}" if isinstance(text, str) else (word, *text)
 
 

@@ -1,9 +1,10 @@
 """Where the pipeline runs is not a parameter: device, threads and store come from the environment.
 
-``ICEHOUSE_DEVICE``   ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best that is there.
-``ICEHOUSE_THREADS``  CPU threads of torch; by default torch's own choice.
-``FEATURE_STORE``     folder of the local feature store; by default ``.features`` at the root of
-                      the main checkout, which DVC names in ``DVC_ROOT``.
+``ICEHOUSE_DEVICE``      ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
+``ICEHOUSE_THREADS``     CPU threads of torch; by default torch's own choice.
+``ICEHOUSE_GPU_TOKENS``  tokens that a GPU encodes at once: 16384, or fewer where memory is short.
+``FEATURE_STORE``        folder of the local feature store; by default ``.features`` at the root of
+                         the main checkout, which DVC names in ``DVC_ROOT``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 MOST_THREADS = 1024
+GPU_TOKENS = 16384
 
 
 def store_path() -> Path:
@@ -60,6 +62,20 @@ def use_threads() -> int:
             )
         torch.set_num_threads(int(asked))
     return torch.get_num_threads()
+
+
+def gpu_tokens() -> int:
+    """Tokens that a GPU encodes at once: ``ICEHOUSE_GPU_TOKENS``, or a number that fits most.
+
+    Raises:
+        MachineError: the variable is not a whole number of at least 16.
+    """
+    asked = os.environ.get("ICEHOUSE_GPU_TOKENS")
+    if not asked:
+        return GPU_TOKENS
+    if not (asked.isascii() and asked.isdigit()) or int(asked) < 16:
+        raise MachineError(f"ICEHOUSE_GPU_TOKENS={asked}: must be a whole number of at least 16")
+    return int(asked)
 
 
 def choose_device() -> torch.device:

@@ -1,4 +1,4 @@
-"""The forward pass of a frozen encoder over packed rows: no padding, and pure rows.
+"""The forward pass of a frozen encoder, and why a row's states do not depend on its company.
 
 Rows are laid end to end in one sequence, and attention runs per group of rows of equal length. A
 row's states are then the same bits whatever it is packed with, given one more thing: which kernel
@@ -8,6 +8,10 @@ fewer than 192 (1,536 inputs) or 358 (3,072 inputs), on both without regard to w
 a row stands. So all packs have one size: dummy rows fill them up. What was tried, on x86-64:
 MiniLM with 1 to 8 threads, and attention heads of width 12 to 64 with 1 and 2. Heads of width 8,
 and a single head, differed in the last bit with 2 threads.
+
+Models whose attention does not go through transformers' interface (DeBERTa-v2 and MPNet, for two)
+take rows in padded batches, padded at the end. There, the shape of a row's batch follows from its
+own length: the padded length is the next multiple of 16, and rows repeat to fill the batch.
 """
 
 from __future__ import annotations
@@ -19,172 +23,232 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from pipeline.encoder.packing import pack_by_length, runs_of_equal_length
-from pipeline.encoder.quiet import quiet_transformers
+from pipeline.encoder.attention import RowLayout
+from pipeline.encoder.model import LoadedModel, keep_layers, load_model, use_packed_attention
+from pipeline.encoder.packing import batches_of_one_size, dummy_lengths, pack_by_length
 from pipeline.encoder.tokenise import TokenisedRow
-from pipeline.errors import EncoderError
+from pipeline.environment import gpu_tokens
+from pipeline.errors import EncoderError, MachineError
 
-DUMMY_TOKENS = 16
-"""Least tokens of a dummy row, and so of what is added to a pack."""
+PACK_TOKENS = 1024
+"""Most tokens of the rows of a pack on a CPU, where more is slower (states leave the cache)."""
 
-PACK_TOKENS = {"cpu": 1024}
-"""Most tokens of the rows of a pack; on CPUs more is slower (states leave the cache)."""
-PACK_TOKENS_GPU = 16384
-SUPPORTED = ("bert",)
-_ATTENTION = "icehouse_packed"
+_PROBE_LENGTHS = (5, 17, 40)
+_PROBE_TOLERANCE = 1e-3
+"""Another computation differs by far more, and rounding by far less, also in deep models."""
+
+Encoded = Iterator[tuple[int, dict[int, npt.NDArray[np.float32]]]]
 
 
 class FrozenEncoder:
-    """A BERT in inference mode that gives hidden states of chosen layers.
+    """An encoder in inference mode that gives hidden states of chosen layers.
 
-    Layer 0 is the output of the embeddings, layer k that of encoder layer k.
+    Layer 0 is the output of the embeddings, layer k that of encoder layer k: the values of
+    ``hidden_states[k]`` of the whole model in transformers.
 
     Args:
         folder: a materialised encoder.
         layers: the layers to give; what lies above the highest is not computed.
         device: where to compute.
+        dtype: precision to compute in.
 
     Raises:
-        EncoderError: the model cannot be loaded, is of a type that is not supported, lacks
-            weights, or has fewer layers than asked for.
+        EncoderError: the model cannot be loaded, is no encoder, lacks weights, has fewer layers
+            than asked for, or gives other values without padding than transformers does.
+        MachineError: the device has no such precision.
     """
 
-    def __init__(self, folder: Path, *, layers: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        layers: Sequence[int],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.layers = tuple(sorted(set(layers)))
         self.device = device
-        model = _load(folder)
-        depth = model.config.num_hidden_layers
-        if self.layers[0] < 0 or self.layers[-1] > depth:
-            raise EncoderError(f"{folder}: has layers 0 to {depth}, not {list(layers)}")
-        # transformers reads hidden state 0 where layer 1 begins, so one layer stays.
-        model.encoder.layer = model.encoder.layer[: max(1, self.layers[-1])]
-        model.pooler = None
-        self.width = int(model.config.hidden_size)
-        self._model = model.to(device).eval().requires_grad_(False)
-        self._pack_tokens = PACK_TOKENS.get(device.type, PACK_TOKENS_GPU)
+        loaded = load_model(folder)
+        if self.layers[0] < 0 or self.layers[-1] > loaded.depth:
+            raise EncoderError(f"{folder}: has layers 0 to {loaded.depth}, not {list(layers)}")
+        if dtype == torch.float16 and device.type != "cuda":
+            raise MachineError(
+                f"compute_dtype: float16 needs a CUDA GPU, this is {device}; "
+                "use float32 or bfloat16"
+            )
+        self.width = loaded.width
+        self._loaded = loaded
+        self._model = loaded.model
+        probe = _probe_rows(loaded)
+        expected = [_one_row(loaded, row, self.layers) for row in probe]
+        keep_layers(loaded, self.layers, folder)
+        if loaded.packs:
+            use_packed_attention(loaded)
+        self._device_of_input = torch.device("cpu")
+        self._pack_tokens = sum(_PROBE_LENGTHS)
+        self._compare(probe, expected, folder)
 
-    def encode(
-        self, rows: Sequence[TokenisedRow]
-    ) -> Iterator[tuple[int, dict[int, npt.NDArray[np.float32]]]]:
+        for parameter in self._model.parameters():  # and no buffer: rotary angles stay exact
+            parameter.data = parameter.data.to(dtype)
+        self._model.to(device)
+        self._device_of_input = device
+        self._pack_tokens = PACK_TOKENS if device.type == "cpu" else gpu_tokens()
+
+    def encode(self, rows: Sequence[TokenisedRow]) -> Encoded:
         """Yields each row's index and, by layer, its states: (tokens, width) float32.
 
         Rows come in order of their length, not of their index.
+
+        Raises:
+            EncoderError: a row is longer than the encoder has positions for.
+            MachineError: the GPU's memory is too small.
         """
         lengths = [row.length for row in rows]
-        for pack in pack_by_length(lengths, self._pack_tokens):
-            states = self._forward([rows[index] for index in pack])
+        if max(lengths, default=0) > self._loaded.positions:
+            raise EncoderError(
+                f"a row of {max(lengths)} tokens: the encoder has positions for "
+                f"{self._loaded.positions}"
+            )
+        try:
+            yield from self._states(rows)
+        except torch.cuda.OutOfMemoryError:
+            raise MachineError(
+                f"{self.device}: out of memory with {self._pack_tokens} tokens at once; "
+                f"set ICEHOUSE_GPU_TOKENS to less than {self._pack_tokens}"
+            ) from None
+
+    def _states(self, rows: Sequence[TokenisedRow]) -> Encoded:
+        return self._packed(rows) if self._loaded.packs else self._padded(rows)
+
+    def _packed(self, rows: Sequence[TokenisedRow]) -> Encoded:
+        """Rows end to end, in packs of one size."""
+        for pack in pack_by_length([row.length for row in rows], self._pack_tokens):
+            states = self._forward_pack([rows[index] for index in pack])
             start = 0
             for index in pack:
-                end = start + lengths[index]
+                end = start + rows[index].length
                 yield index, {layer: values[start:end] for layer, values in states.items()}
                 start = end
 
     @torch.inference_mode()
-    def _forward(self, pack: Sequence[TokenisedRow]) -> dict[int, npt.NDArray[np.float32]]:
-        lengths = [row.length for row in pack]
-        total = sum(lengths)
-        all_lengths = [*lengths, *dummy_lengths(total, self._pack_tokens)]
-        ids = np.zeros((1, sum(all_lengths)), np.int64)
-        segments = np.zeros_like(ids)
-        ids[0, :total] = np.concatenate([row.input_ids for row in pack])
-        segments[0, :total] = np.concatenate([row.segment_ids for row in pack])
-        positions = np.concatenate([np.arange(length) for length in all_lengths])
-        output = self._model(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            token_type_ids=torch.from_numpy(segments).to(self.device),
-            position_ids=torch.from_numpy(positions[None]).to(self.device),
-            output_hidden_states=True,
-            row_runs=runs_of_equal_length(all_lengths),
+    def _forward_pack(self, pack: Sequence[TokenisedRow]) -> dict[int, npt.NDArray[np.float32]]:
+        """By layer, the states of the pack's rows end to end."""
+        total = sum(row.length for row in pack)
+        dummies = dummy_lengths(total, self._pack_tokens)
+        rest = sum(dummies)
+        ids = np.concatenate([*(row.input_ids for row in pack), np.zeros(rest, np.int32)])
+        segments = np.concatenate([*(row.segment_ids for row in pack), np.zeros(rest, np.int8)])
+        positions = [
+            *(self._positions(row.input_ids) for row in pack),
+            *(self._positions(np.zeros(length, np.int32)) for length in dummies),
+        ]
+        states = self._run(
+            input_ids=ids[None],
+            token_type_ids=segments[None],
+            position_ids=np.concatenate(positions)[None],
+            rows=RowLayout.of([*(row.length for row in pack), *dummies], self._device_of_input),
         )
-        return {
-            layer: output.hidden_states[layer][0, :total].cpu().numpy() for layer in self.layers
+        return {layer: values[0, :total] for layer, values in states.items()}
+
+    def _padded(self, rows: Sequence[TokenisedRow]) -> Encoded:
+        """Rows in padded batches, whose shape follows from a row's own length."""
+        batches = batches_of_one_size(
+            [row.length for row in rows], self._pack_tokens, longest=self._loaded.positions
+        )
+        for count, padded, indices in batches:
+            states = self._forward_batch([rows[index] for index in indices], count, padded)
+            for place, index in enumerate(indices):
+                length = rows[index].length
+                yield index, {layer: values[place, :length] for layer, values in states.items()}
+
+    @torch.inference_mode()
+    def _forward_batch(
+        self, batch: Sequence[TokenisedRow], count: int, padded: int
+    ) -> dict[int, npt.NDArray[np.float32]]:
+        """By layer, (count, padded, width): the states of the batch's rows come first."""
+        ids = np.full((count, padded), self._loaded.padding, np.int32)
+        segments = np.zeros((count, padded), np.int8)
+        mask = np.zeros((count, padded), np.int64)
+        for place in range(count):
+            row = batch[place % len(batch)]
+            ids[place, : row.length] = row.input_ids
+            segments[place, : row.length] = row.segment_ids
+            mask[place, : row.length] = 1
+        return self._run(input_ids=ids, token_type_ids=segments, attention_mask=mask)
+
+    def _run(
+        self, *, rows: RowLayout | None = None, **inputs: npt.NDArray[Any]
+    ) -> dict[int, npt.NDArray[np.float32]]:
+        """By layer, the hidden states of everything that is put in."""
+        if not self._loaded.segments:
+            del inputs["token_type_ids"]
+        tensors: dict[str, Any] = {
+            name: torch.from_numpy(values.astype(np.int64)).to(self._device_of_input)
+            for name, values in inputs.items()
         }
+        if rows is not None:
+            tensors["rows"] = rows
+        hidden = self._model(**tensors, output_hidden_states=True).hidden_states
+        return {layer: _numpy(hidden[layer]) for layer in self.layers}
 
+    def _positions(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """(tokens,) the position of each token of one row."""
+        if not self._loaded.counts_from_padding:
+            return np.arange(len(ids))
+        real = (ids != self._loaded.padding).astype(np.int64)
+        positions: npt.NDArray[np.int64] = np.cumsum(real) * real + self._loaded.padding
+        return positions
 
-def dummy_lengths(tokens: int, budget: int) -> list[int]:
-    """Lengths of the dummy rows that bring a pack to ``budget + DUMMY_TOKENS`` tokens.
-
-    All are ``DUMMY_TOKENS`` long but one, which takes the rest. A single row beyond the budget has
-    a pack of its own, whose size is its own alone.
-    """
-    missing = max(0, budget - tokens) + DUMMY_TOKENS
-    count, rest = divmod(missing, DUMMY_TOKENS)
-    return [*[DUMMY_TOKENS] * (count - 1), DUMMY_TOKENS + rest]
-
-
-def _packed_attention(
-    module: nn.Module,  # noqa: ARG001  (the signature is transformers')
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,  # noqa: ARG001
-    *,
-    scaling: float | None = None,
-    row_runs: Sequence[tuple[int, int]],
-    **_options: Any,
-) -> tuple[Tensor, None]:
-    """Scaled dot-product attention within each row of a pack.
-
-    Args:
-        query, key, value: (1, heads, tokens, head width), rows end to end.
-        row_runs: ``(number of rows, length)`` of each run of rows of equal length.
-
-    Returns:
-        (1, tokens, heads, head width).
-    """
-    heads, width = query.shape[1], query.shape[3]
-    outputs = []
-    start = 0
-    for count, length in row_runs:
-        end = start + count * length
-        # (1, heads, count * length, width) to (count, heads, length, width)
-        q, k, v = (
-            tensor[0, :, start:end].reshape(heads, count, length, width).transpose(0, 1)
-            for tensor in (query, key, value)
-        )
-        output = F.scaled_dot_product_attention(q, k, v, scale=scaling)
-        outputs.append(output.transpose(1, 2).reshape(count * length, heads, width))
-        start = end
-    return torch.cat(outputs)[None], None
-
-
-def _load(folder: Path) -> Any:
-    with quiet_transformers():
-        from transformers import AutoConfig, AutoModel
-        from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-        ALL_ATTENTION_FUNCTIONS.register(_ATTENTION, _packed_attention)
-        # No mask to build: a row attends to all of itself and to nothing else.
-        ALL_MASK_ATTENTION_FUNCTIONS.register(_ATTENTION, lambda *_, **__: None)
+    def _compare(
+        self,
+        rows: Sequence[TokenisedRow],
+        expected: Sequence[dict[int, npt.NDArray[np.float32]]],
+        folder: Path,
+    ) -> None:
+        kind = self._model.config.model_type
         try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            if getattr(config, "is_decoder", False):
-                raise EncoderError(f"{folder}: is configured as a decoder; supported are encoders")
-            if config.model_type not in SUPPORTED:
-                raise EncoderError(
-                    f"{folder}: is a model of type {config.model_type!r}; supported are encoders "
-                    f"of type {', '.join(SUPPORTED)}"
-                )
-            model, info = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                dtype=torch.float32,
-                attn_implementation=_ATTENTION,
-                output_loading_info=True,
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise EncoderError(f"{folder}: cannot be loaded: {reason}") from error
-    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        raise EncoderError(
-            f"{folder}: its weights lack {len(missing)} of the model's tensors, "
-            f"{missing[0]} among them; they would be random"
-        )
-    return model
+            encoded = list(self._states(rows))
+        except Exception as error:  # whatever a model of an unknown type may raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error
+        for index, states in encoded:
+            for layer, values in states.items():
+                difference = float(np.abs(values - expected[index][layer]).max())
+                if not difference <= _PROBE_TOLERANCE * float(np.abs(expected[index][layer]).max()):
+                    raise EncoderError(
+                        f"{folder}: its type {kind!r} is not supported: in company a row has other "
+                        f"states at layer {layer} than alone (by {difference:.1g})"
+                    )
+
+
+def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
+    """A few random rows, the same in every process."""
+    rng = np.random.default_rng(0)
+    vocabulary = int(loaded.model.config.vocab_size)
+    rows = []
+    for length in (min(length, loaded.positions) for length in _PROBE_LENGTHS):
+        ids = rng.integers(0, vocabulary, length)
+        ids[ids == loaded.padding] = (loaded.padding + 1) % vocabulary
+        segments = (np.arange(length) >= length // 2).astype(np.int8)
+        rows.append(TokenisedRow.bare(ids.astype(np.int32), segments))
+    return rows
+
+
+@torch.inference_mode()
+def _one_row(
+    loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]
+) -> dict[int, npt.NDArray[np.float32]]:
+    """A row's states as transformers computes them, by layer: (tokens, width) float32."""
+    inputs = {"input_ids": torch.from_numpy(row.input_ids.astype(np.int64))[None]}
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    if loaded.segments:
+        inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
+    hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
+    return {layer: _numpy(hidden[layer])[0] for layer in layers}
+
+
+def _numpy(hidden: Tensor) -> npt.NDArray[np.float32]:
+    states: npt.NDArray[np.float32] = hidden.float().cpu().numpy()
+    return states

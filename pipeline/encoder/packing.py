@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+DUMMY_TOKENS = 16
+"""Least tokens of a dummy row, and so of what is added to a pack."""
+
+PADDED_STEP = 16
+"""Padded lengths are multiples of this."""
+
 
 def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Groups rows, shortest first, into packs of at most ``budget`` tokens.
@@ -20,7 +26,7 @@ def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """
     pack: list[int] = []
     tokens = 0
-    for row in sorted(range(len(lengths)), key=lambda index: (lengths[index], index)):
+    for row in _by_length(lengths):
         if pack and tokens + lengths[row] > budget:
             yield pack
             pack, tokens = [], 0
@@ -28,6 +34,33 @@ def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         tokens += lengths[row]
     if pack:
         yield pack
+
+
+def batches_of_one_size(
+    lengths: Sequence[int], budget: int, *, longest: int
+) -> Iterator[tuple[int, int, list[int]]]:
+    """Groups rows, shortest first, into padded batches whose shape follows from the length alone.
+
+    Args:
+        lengths: tokens of each row.
+        budget: most tokens of a batch, padding included, but for rows that are longer themselves.
+        longest: most tokens of a row that the encoder has positions for.
+
+    Yields:
+        ``(rows of the batch, padded length, indices into lengths)``; there may be fewer indices
+        than rows, and every row comes once.
+    """
+    padded = [min(-(-length // PADDED_STEP) * PADDED_STEP, longest) for length in lengths]
+    batch: list[int] = []
+    for row in _by_length(padded):
+        if batch and (
+            padded[row] != padded[batch[0]] or len(batch) == _rows(padded[batch[0]], budget)
+        ):
+            yield _rows(padded[batch[0]], budget), padded[batch[0]], batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield _rows(padded[batch[0]], budget), padded[batch[0]], batch
 
 
 def runs_of_equal_length(lengths: Sequence[int]) -> list[tuple[int, int]]:
@@ -39,3 +72,23 @@ def runs_of_equal_length(lengths: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((1, length))
     return runs
+
+
+def dummy_lengths(tokens: int, budget: int) -> list[int]:
+    """Lengths of the dummy rows that bring a pack to ``budget + DUMMY_TOKENS`` tokens.
+
+    All are ``DUMMY_TOKENS`` long but one, which takes the rest. A single row beyond the budget has
+    a pack of its own, whose size is its own alone.
+    """
+    missing = max(0, budget - tokens) + DUMMY_TOKENS
+    count, rest = divmod(missing, DUMMY_TOKENS)
+    return [*[DUMMY_TOKENS] * (count - 1), DUMMY_TOKENS + rest]
+
+
+def _by_length(lengths: Sequence[int]) -> list[int]:
+    return sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+
+
+def _rows(padded: int, budget: int) -> int:
+    """Rows of a batch; at least two, for a single row takes other kernels than a batch does."""
+    return max(2, budget // padded)

@@ -15,11 +15,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class EncoderSettings(Section):
     """A frozen model: ``package:<package>/<folder>``, a local folder, or a Hub id with revision.
 
-    A source that starts with ``.``, ``/`` or ``~`` is a folder.
+    A source that starts with ``.``, ``/`` or ``~`` is a folder. ``trust_remote_code`` runs Python
+    files that come with the model, with all that this user may do.
     """
 
     source: str = Field(min_length=1)
     revision: str | None
+    trust_remote_code: bool = False
 
     @property
     def kind(self) -> Literal["package", "folder", "hub"]:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,24 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )
 """What tokenizers of BERT-type models are made of; a model has some of them."""
+DEPTH_NAMES = ("num_hidden_layers", "n_layers", "n_layer")
+WIDTH_NAMES = ("hidden_size", "dim", "n_embd")
+POSITION_NAMES = ("max_position_embeddings", "n_positions")
+COUNT_FROM_PADDING = (
+    "camembert",
+    "data2vec-text",
+    "esm",
+    "ibert",
+    "longformer",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+)
+"""Types whose positions start one after the id of the padding token: they have so many fewer."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +64,53 @@ class EncoderSnapshot:
     tokenizer: dict[str, str]
     depth: int
     width: int
+    code: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether Python files of the model are part of it, and may be run."""
+        return bool(self.code)
 
     def longest_row(self) -> int:
         """Most tokens of one row that it has positions for, special tokens included."""
         config = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
-        return int(config["max_position_embeddings"])
+        positions = config_size(config, POSITION_NAMES, str(self.folder))
+        if config.get("model_type") in COUNT_FROM_PADDING:
+            padding = config.get("pad_token_id")
+            positions -= (1 if padding is None else int(padding)) + 1
+        return positions
 
     def fingerprint(self) -> dict[str, dict[str, str]]:
         """What decides the values that this encoder computes; goes into every recipe."""
-        return {"weights": self.weights, "config": self.config, "tokenizer": self.tokenizer}
+        parts = {"weights": self.weights, "config": self.config, "tokenizer": self.tokenizer}
+        return parts | {"code": self.code} if self.code else parts
 
 
 def materialise(settings: EncoderSettings, folder: Path) -> None:
     """Copies the encoder's files into ``folder`` with a description of them.
 
     Raises:
-        EncoderError: the source cannot be found, or lacks weights, a configuration or a tokenizer.
+        EncoderError: the source cannot be found, lacks weights, a configuration or a tokenizer, or
+            is not just an encoder.
     """
-    files = encoder_files(source_files(settings), settings.source)
+    files = _files(settings)
     with atomic_directory(folder) as temporary:
         for name, path in files.items():
             shutil.copyfile(path, temporary / name)
         digests = {name: sha256_file(temporary / name) for name in files}
         config = _json_object(temporary / CONFIG, settings.source)
+        if config.get("is_encoder_decoder"):
+            raise EncoderError(
+                f"encoder source {settings.source!r}: its type {config.get('model_type')!r} has "
+                "a decoder too; use a BERT-type encoder"
+            )
         description = {
             # A folder's path says where one machine had it; outputs name no machine.
             "source": "folder" if settings.kind == "folder" else settings.source,
             "revision": settings.revision,
             "model_type": config.get("model_type"),
-            "depth": _config_size(config, ("num_hidden_layers", "n_layers"), settings.source),
-            "width": _config_size(config, ("hidden_size", "dim"), settings.source),
+            "depth": config_size(config, DEPTH_NAMES, settings.source),
+            "width": config_size(config, WIDTH_NAMES, settings.source),
             **_by_role(digests),
         }
         (temporary / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
@@ -99,7 +134,11 @@ def read_snapshot(folder: Path, *, verify: bool) -> EncoderSnapshot:
     parts = ("weights", "config", "tokenizer", "depth", "width")
     if not description.keys() >= set(parts):
         raise EncoderError(f"{folder}: {DESCRIPTION} is damaged; remove it and run `dvc repro`")
-    snapshot = EncoderSnapshot(folder=folder, **{key: description[key] for key in parts})
+    snapshot = EncoderSnapshot(
+        folder=folder,
+        **{key: description[key] for key in parts},
+        code=description.get("code", {}),
+    )
     if verify:
         for digests in snapshot.fingerprint().values():
             for name, expected in digests.items():
@@ -137,11 +176,14 @@ def source_files(settings: EncoderSettings) -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
-def encoder_files(files: Mapping[str, Path], source: str) -> dict[str, Path]:
-    """Chooses the files that an encoder is made of: configuration, weights, tokenizer.
+def encoder_files(
+    files: Mapping[str, Path], source: str, *, with_code: bool = False
+) -> dict[str, Path]:
+    """Chooses the files that an encoder is made of: configuration, weights, tokenizer, any code.
 
     Raises:
-        EncoderError: one of the three is not there, or the weights are not safetensors.
+        EncoderError: one of the first three is not there, the weights are not safetensors, or the
+            code is asked for and is somewhere else.
     """
     weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
     index = "model.safetensors.index.json"
@@ -160,7 +202,8 @@ def encoder_files(files: Mapping[str, Path], source: str) -> dict[str, Path]:
     ):
         if not names or any(name not in files for name in names):
             raise EncoderError(f"encoder source {source!r}: has no {role}; {advice}")
-    return {name: files[name] for name in sorted({CONFIG, *weights, *tokenizer})}
+    code = _code_files(files, source) if with_code else []
+    return {name: files[name] for name in sorted({CONFIG, *weights, *tokenizer, *code})}
 
 
 def source_config(settings: EncoderSettings) -> dict[str, Any] | None:
@@ -177,7 +220,7 @@ def changed_files(settings: EncoderSettings, folder: Path) -> list[str]:
     """Names of files that differ between a source folder and the snapshot made of it."""
     snapshot = read_snapshot(folder, verify=False)
     known = {name: sha for role in snapshot.fingerprint().values() for name, sha in role.items()}
-    now = encoder_files(source_files(settings), settings.source)
+    now = _files(settings)
     return sorted(
         name
         for name in {*known, *now}
@@ -206,13 +249,49 @@ def pin_advice(model: str) -> str:
     )
 
 
+def config_size(config: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:
+    """A number of a model's configuration, by the names that it has in one family or another.
+
+    Raises:
+        EncoderError: the configuration has none of the names.
+    """
+    for name in names:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise EncoderError(f"encoder source {source!r}: its config.json has no {names[0]}")
+
+
+def _files(settings: EncoderSettings) -> dict[str, Path]:
+    return encoder_files(
+        source_files(settings), settings.source, with_code=settings.trust_remote_code
+    )
+
+
+def _code_files(files: Mapping[str, Path], source: str) -> list[str]:
+    """The model's own Python files, which its configuration must name as its own."""
+    mapped = _json_object(files[CONFIG], source).get("auto_map", {})
+    for target in mapped.values():
+        for name in target if isinstance(target, list) else [target]:
+            if name is not None and "--" in name:
+                raise EncoderError(
+                    f"encoder source {source!r}: its code is in {name.split('--')[0]!r}, not in "
+                    "the model; save the model with its code in a folder, and use that"
+                )
+    code = [name for name in files if name.endswith(".py")]
+    if not mapped or not code:
+        raise EncoderError(
+            f"encoder source {source!r}: has no code of its own; remove trust_remote_code"
+        )
+    return code
+
+
 def _download(model: str, revision: str | None) -> Path:
     if revision is None:
         raise EncoderError(f"encoder source {model!r}: {pin_advice(model)}")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
 
-    wanted = [CONFIG, "*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES]
+    wanted = [CONFIG, "*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES, "*.py"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:
@@ -233,13 +312,6 @@ def _json_object(path: Path, source: str) -> dict[str, Any]:
     return content
 
 
-def _config_size(config: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:
-    for name in names:
-        if isinstance(config.get(name), int):
-            return int(config[name])
-    raise EncoderError(f"encoder source {source!r}: its config.json has no {names[0]}")
-
-
 def _by_role(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
     roles: dict[str, dict[str, str]] = {"weights": {}, "config": {}, "tokenizer": {}}
     for name, digest in digests.items():
@@ -247,6 +319,8 @@ def _by_role(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
             roles["config"][name] = digest
         elif name in TOKENIZER_FILES:
             roles["tokenizer"][name] = digest
+        elif name.endswith(".py"):
+            roles.setdefault("code", {})[name] = digest
         else:
             roles["weights"][name] = digest
     return roles

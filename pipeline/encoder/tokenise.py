@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, parts
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.errors import EncoderError
 
@@ -27,10 +30,11 @@ class TokenisedRow:
 
     Attributes:
         input_ids: (tokens,) int32.
-        segment_ids: (tokens,) int8, 0 or 1.
-        word_index: (tokens,) int32, the word that each token belongs to; -1 for special tokens.
-        char_offsets: (tokens, 2) int32, first character and the one after the last; in the text,
-            or in the token's own word where the input is words; (-1, -1) for special tokens.
+        segment_ids: (tokens,) int8, 0, or 1 in the second text of a pair and after it.
+        word_index: (tokens,) int32, the word that each token belongs to; -1 for special tokens. The
+            words of a pair's second text are counted on from those of the first.
+        char_offsets: (tokens, 2) int32, first character and the one after the last; in the token's
+            own text, or in its own word where the input is words; (-1, -1) for special tokens.
         full_length: tokens of the whole input, specials included, before any truncation.
         words: words of the whole input; for raw text, those of the tokenizer's pre-tokenizer.
     """
@@ -47,19 +51,29 @@ class TokenisedRow:
         """Tokens of the row, special tokens included."""
         return len(self.input_ids)
 
+    @classmethod
+    def bare(
+        cls, input_ids: npt.NDArray[np.int32], segment_ids: npt.NDArray[np.int8]
+    ) -> TokenisedRow:
+        """A row of tokens that come from no text: for an encoder there is nothing else to them."""
+        nowhere = np.full((len(input_ids), 2), SPECIAL, np.int32)
+        return cls(input_ids, segment_ids, nowhere[:, 0], nowhere, len(input_ids), 0)
+
 
 class RowTokenizer:
-    """Turns inputs into rows of at most ``max_length`` tokens.
+    """Turns inputs into rows of tokens, special tokens included.
 
     Args:
         folder: a materialised encoder.
-        max_length: longest row in tokens, special tokens included.
+        max_length: tokens of a row, special tokens included, after which it is cut; of a pair, the
+            longer text is cut first, as transformers does. ``None`` cuts nothing.
 
     Raises:
         EncoderError: the tokenizer has no fast implementation, or gives no special tokens.
     """
 
-    def __init__(self, folder: Path, *, max_length: int) -> None:
+    def __init__(self, folder: Path, *, max_length: int | None) -> None:
+        self._folder = folder
         self._tokenizer = _load(folder)
         specials = self._tokenizer.encode("", add_special_tokens=True)
         if len(specials.ids) != 2:
@@ -67,40 +81,122 @@ class RowTokenizer:
                 f"{folder}: its tokenizer puts {len(specials.ids)} special tokens around a text; "
                 "a BERT-type encoder has one before and one after"
             )
-        self._first, self._last = specials.ids
+        first, last = specials.ids
+        self._around_text = [[first], [last]]
         self.max_length = max_length
 
     def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
-        """Tokenises several inputs; the same input gives the same row in any company."""
-        raw = [index for index, text in enumerate(texts) if isinstance(text, str)]
-        split = [index for index, text in enumerate(texts) if not isinstance(text, str)]
-        rows: dict[int, TokenisedRow] = {}
-        for indices, pretokenized in ((raw, False), (split, True)):
-            inputs: list[Any] = [
-                list(texts[index]) if pretokenized else texts[index] for index in indices
-            ]
-            encodings = self._tokenizer.encode_batch(
-                inputs, is_pretokenized=pretokenized, add_special_tokens=False
-            )
-            for index, encoding in zip(indices, encodings, strict=True):
-                rows[index] = self._row(encoding, words=len(texts[index]) if pretokenized else None)
-        return [rows[index] for index in range(len(texts))]
+        """Tokenises several inputs; the same input gives the same row in any company.
 
-    def _row(self, encoding: Encoding, words: int | None) -> TokenisedRow:
-        kept = self.max_length - 2
-        word_ids = np.array(
+        Raises:
+            EncoderError: an input is a pair, and the tokenizer has no special tokens between texts.
+        """
+        # Words go as a list; the texts of a pair are tokenised one by one, and joined below.
+        raw = [part for text in texts if not isinstance(text, tuple) for part in parts(text)]
+        words = [list(text) for text in texts if isinstance(text, tuple)]
+        of_raw, of_words = (
+            iter(
+                self._tokenizer.encode_batch(
+                    inputs, is_pretokenized=pretokenized, add_special_tokens=False
+                )
+            )
+            for inputs, pretokenized in ((raw, False), (words, True))
+        )
+        rows = []
+        for text in texts:
+            if isinstance(text, tuple):
+                rows.append(self._row([_Part.of(next(of_words), words=len(text))]))
+            else:
+                rows.append(self._row([_Part.of(next(of_raw)) for _ in parts(text)]))
+        return rows
+
+    def _row(self, texts: Sequence[_Part]) -> TokenisedRow:
+        around = self._around_text if len(texts) == 1 else self._around_pair
+        specials = sum(map(len, around))
+        lengths = [len(part.ids) for part in texts]
+        kept = lengths
+        if self.max_length is not None:
+            kept = longest_first(lengths, self.max_length - specials)
+        pieces, segments, words = [_Part.special(around[0])], [0], 0
+        for segment, (text, count, after) in enumerate(zip(texts, kept, around[1:], strict=True)):
+            pieces += [text.cut(count, first_word=words), _Part.special(after)]
+            segments += [segment, segment]
+            words += text.count
+        return TokenisedRow(
+            input_ids=np.concatenate([piece.ids for piece in pieces]),
+            segment_ids=np.repeat(
+                np.array(segments, np.int8), [len(piece.ids) for piece in pieces]
+            ),
+            word_index=np.concatenate([piece.words for piece in pieces]),
+            char_offsets=np.concatenate([piece.offsets for piece in pieces]),
+            full_length=sum(lengths) + specials,
+            words=words,
+        )
+
+    @cached_property
+    def _around_pair(self) -> list[list[int]]:
+        """The special tokens before, between and after the texts of a pair."""
+        encoding = self._tokenizer.encode("a", "a", add_special_tokens=True)
+        runs = [
+            (bool(special), [token for _, token in run])
+            for special, run in groupby(
+                zip(encoding.special_tokens_mask, encoding.ids, strict=True), key=itemgetter(0)
+            )
+        ]
+        if [special for special, _ in runs] != [True, False, True, False, True]:
+            raise EncoderError(f"{self._folder}: its tokenizer has no special tokens for pairs")
+        return [tokens for special, tokens in runs if special]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The tokens of one text, or special tokens between texts, and how many words they are."""
+
+    ids: npt.NDArray[np.int32]
+    words: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int32]
+    count: int
+
+    @classmethod
+    def of(cls, encoding: Encoding, words: int | None = None) -> _Part:
+        """Of an encoding; raw text has as many words as the pre-tokenizer finds."""
+        index = np.array(
             [SPECIAL if word is None else word for word in encoding.word_ids], np.int32
         )
-        offsets = np.array(encoding.offsets, np.int32).reshape(-1, 2)
-        edge = np.full((1, 2), SPECIAL, np.int32)
-        return TokenisedRow(
-            input_ids=np.array([self._first, *encoding.ids[:kept], self._last], np.int32),
-            segment_ids=np.zeros(min(len(encoding.ids), kept) + 2, np.int8),
-            word_index=np.concatenate([edge[0, :1], word_ids[:kept], edge[0, :1]]),
-            char_offsets=np.concatenate([edge, offsets[:kept], edge]),
-            full_length=len(encoding.ids) + 2,
-            words=words if words is not None else int(word_ids.max(initial=-1)) + 1,
+        return cls(
+            ids=np.array(encoding.ids, np.int32),
+            words=index,
+            offsets=np.array(encoding.offsets, np.int32).reshape(-1, 2),
+            count=words if words is not None else int(index.max(initial=-1)) + 1,
         )
+
+    @classmethod
+    def special(cls, ids: Sequence[int]) -> _Part:
+        """Of special tokens."""
+        nowhere = np.full((len(ids), 2), SPECIAL, np.int32)
+        return cls(np.array(ids, np.int32), nowhere[:, 0], nowhere, 0)
+
+    def cut(self, tokens: int, *, first_word: int) -> _Part:
+        """The first tokens, their words counted from ``first_word``."""
+        words = self.words[:tokens]
+        if first_word:
+            words = np.where(words == SPECIAL, SPECIAL, words + first_word).astype(np.int32)
+        return _Part(self.ids[:tokens], words, self.offsets[:tokens], self.count)
+
+
+def longest_first(lengths: Sequence[int], room: int) -> list[int]:
+    """How many tokens of one text, or of two, are kept where only ``room`` fit.
+
+    The longer of two texts is cut until it is as short as the other, then both; transformers calls
+    this ``longest_first``.
+    """
+    if len(lengths) == 1:
+        return [min(lengths[0], room)]
+    shorter, longer = sorted(lengths)
+    if shorter + longer > room:
+        shorter = min(shorter, room // 2)
+        longer = room - shorter
+    return [longer, shorter] if lengths[0] > lengths[1] else [shorter, longer]
 
 
 def _load(folder: Path) -> Tokenizer:

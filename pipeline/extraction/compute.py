@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,10 @@ import numpy.typing as npt
 from pipeline.corpus.records import Text
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.windows import encode_rows
 from pipeline.errors import StoreError
 from pipeline.extraction.plan import RowPlan, ShardWork, Texts, distinct_inputs
+from pipeline.extraction.recipes import windows_of
 from pipeline.store import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
@@ -26,6 +29,8 @@ _SAMPLE_TOKENS = 2048
 _BLOCK_TOKENS = 65536
 """Tokens that are encoded together before their shards are written; bounds the memory."""
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 States = dict[tuple[int, int], npt.NDArray[Any]]
 """(tokens, width) in storage precision, by row and layer."""
 
@@ -57,19 +62,22 @@ def compute_missing(
     """
     store.write_recipe(recipe)
     encoder: FrozenEncoder | None = None
+    windows = windows_of(recipe)
     inputs = distinct_inputs(texts, plan.rows)
-    for block in _blocks(work):
-        begin = time.perf_counter()
-        rows = _rows_of(block, inputs, tokenizer, plan, index)
-        states: States = {}
-        numbers = [row for item in block for row in item.compute]
-        if numbers:
-            encoder = encoder or load_encoder()
-            for position, by_layer in encoder.encode([rows[row] for row in numbers]):
-                row = numbers[position]
-                for layer, values in by_layer.items():
-                    states[row, layer] = _to_storage(values, recipe, layer, plan, row)
-                progress(rows[row].length)
+    blocks = list(_blocks(work))
+
+    def rows_of(block: Sequence[ShardWork]) -> dict[int, TokenisedRow]:
+        return _rows_of(block, inputs, tokenizer, plan, index)
+
+    def write(
+        block: Sequence[ShardWork],
+        rows: Mapping[int, TokenisedRow],
+        states: States,
+        kept: Sequence[Future[None]],
+        seconds: float,
+    ) -> None:
+        for row in kept:
+            row.result()
         for item in block:
             _write(item, plan, rows, states, store, index, recipe, width)
         store.log(
@@ -77,11 +85,34 @@ def compute_missing(
                 **machine,
                 "shards": [item.shard.name for item in block],
                 "layers": sorted({layer for item in block for layer in item.layers}),
-                "rows": len(numbers),
+                "rows": sum(len(item.compute) for item in block),
                 "tokens": sum(item.tokens for item in block),
-                "seconds": round(time.perf_counter() - begin, 3),
+                "seconds": round(seconds, 3),
             }
         )
+
+    # While one block is encoded, the next is tokenised and the one before is written. What is
+    # written is waited for a block later, so that two blocks at most are in memory.
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        before: Future[None] | None = None
+        for block, rows in zip(blocks, _ahead(reader, rows_of, blocks), strict=True):
+            begin = time.perf_counter()
+            states: States = {}
+            kept = []
+            if numbers := [row for item in block for row in item.compute]:
+                encoder = encoder or load_encoder()
+                for position, by_layer in encode_rows(
+                    encoder, [rows[row] for row in numbers], windows
+                ):
+                    row = numbers[position]
+                    kept.append(writer.submit(_keep, states, row, by_layer, recipe, plan))
+                    progress(rows[row].length)
+            seconds = time.perf_counter() - begin
+            if before is not None:
+                before.result()
+            before = writer.submit(write, block, rows, states, kept, seconds)
+        if before is not None:
+            before.result()
 
 
 def seconds_per_token(
@@ -91,6 +122,7 @@ def seconds_per_token(
     *,
     plan: RowPlan,
     work: Sequence[ShardWork],
+    recipe: Recipe,
 ) -> float:
     """How long the encoder takes, from a sample of the rows that it is to be run on."""
     numbers = [row for item in work for row in item.compute]
@@ -102,7 +134,7 @@ def seconds_per_token(
     seconds = 0.0
     for _ in range(2):  # the first pass warms up
         begin = time.perf_counter()
-        for _ in encoder.encode(rows):
+        for _ in encode_rows(encoder, rows, windows_of(recipe)):
             pass
         seconds = time.perf_counter() - begin
     return seconds / sum(row.length for row in rows)
@@ -121,6 +153,19 @@ def _blocks(work: Sequence[ShardWork]) -> Iterator[list[ShardWork]]:
             block = []
     if block:
         yield block
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Sequence[Item]
+) -> Iterator[Result]:
+    """Yields ``function(item)`` of every item, the next one worked out while one is in use."""
+    following: Future[Result] | None = None
+    for item in items:
+        ready, following = following, pool.submit(function, item)
+        if ready is not None:
+            yield ready.result()
+    if following is not None:
+        yield following.result()
 
 
 def _rows_of(
@@ -148,19 +193,25 @@ def _rows_of(
     return rows | dict(zip(found, tokenizer(list(found.values())), strict=True))
 
 
-def _to_storage(
-    values: npt.NDArray[np.float32], recipe: Recipe, layer: int, plan: RowPlan, row: int
-) -> npt.NDArray[Any]:
-    with np.errstate(over="ignore"):  # reported below, with the text's id
-        stored = values.astype(recipe.storage_dtype)
-    if not np.isfinite(stored).all():
-        example = plan.rows.example_ids[int(np.flatnonzero(plan.rows.example_rows == row)[0])]
-        advice = "" if recipe.storage_dtype == "float32" else "; set storage_dtype: float32"
-        raise StoreError(
-            f"layer {layer} of text {example!r} has values that are not finite in "
-            f"{recipe.storage_dtype}{advice}"
-        )
-    return stored
+def _keep(
+    states: States,
+    row: int,
+    by_layer: Mapping[int, npt.NDArray[np.float32]],
+    recipe: Recipe,
+    plan: RowPlan,
+) -> None:
+    """Puts a row's states where they are written from, in the precision of the store."""
+    for layer, values in by_layer.items():
+        with np.errstate(over="ignore"):  # reported below, with the text's id
+            stored = values.astype(recipe.storage_dtype)
+        if not np.isfinite(stored).all():
+            example = plan.rows.example_ids[int(np.flatnonzero(plan.rows.example_rows == row)[0])]
+            advice = "" if recipe.storage_dtype == "float32" else "; set storage_dtype: float32"
+            raise StoreError(
+                f"layer {layer} of text {example!r} has values that are not finite in "
+                f"{recipe.storage_dtype}{advice}"
+            )
+        states[row, layer] = stored
 
 
 def _write(

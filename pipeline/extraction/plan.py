@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pipeline.corpus.records import Text
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
+from pipeline.extraction.recipes import windows_of
 from pipeline.store import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
@@ -60,12 +61,14 @@ class RowPlan:
         lengths: (rows,) int32, tokens of every row.
         full_lengths: (rows,) int32, tokens before truncation.
         shards: in order; together they hold every row once.
+        max_length: most tokens that the encoder reads at once.
     """
 
     rows: CorpusRows
     lengths: npt.NDArray[np.int32]
     full_lengths: npt.NDArray[np.int32]
     shards: list[Shard]
+    max_length: int
 
     @property
     def keys(self) -> list[bytes]:
@@ -86,6 +89,7 @@ class RowPlan:
             "tokens": self.tokens,
             "truncated_rows": int((cut > 0).sum()),
             "truncated_tokens": int(cut.sum(dtype=np.int64)),
+            "windowed_rows": int((self.lengths > self.max_length).sum()),
             "longest_row_before_truncation": int(self.full_lengths.max()),
         }
 
@@ -146,7 +150,8 @@ def plan_rows(
     Rows that the store has are not tokenised again.
 
     Raises:
-        DataError: a text is too long and the recipe says that this is an error.
+        DataError: a text is too long and the recipe says that this is an error, or a pair's shorter
+            text fills the windows over the longer one.
     """
     lengths = np.zeros(len(rows.keys), np.int32)
     full_lengths = np.zeros(len(rows.keys), np.int32)
@@ -157,10 +162,13 @@ def plan_rows(
             unknown.add(row)
         else:
             lengths[row], full_lengths[row] = known
+    windows = windows_of(recipe)
     new = ((row, text) for row, text in distinct_inputs(texts, rows) if row in unknown)
     for chunk in _chunks(new if unknown else (), _TOKENISE_TEXTS):
         for (row, _), tokens in zip(chunk, tokenizer([text for _, text in chunk]), strict=True):
             lengths[row], full_lengths[row] = tokens.length, tokens.full_length
+            if windows is not None and tokens.length > windows.max_length:
+                _refuse_standing(rows, row, windows.room(tokens), windows.stride)
     if recipe.long_texts == "error":
         _refuse_long(rows, full_lengths, recipe.max_length)
     boundaries = shard_boundaries(rows.keys, lengths.tolist(), shard_tokens=shard_tokens)
@@ -173,7 +181,7 @@ def plan_rows(
         )
         for first, end in boundaries
     ]
-    return RowPlan(rows, lengths, full_lengths, shards)
+    return RowPlan(rows, lengths, full_lengths, shards, recipe.max_length)
 
 
 def plan_work(
@@ -238,7 +246,18 @@ def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_leng
         raise DataError(
             f"text {rows.example_ids[first]!r} has {full_lengths[rows.example_rows[first]]} tokens "
             f"and max_length is {max_length} ({len(too_long)} texts are longer): "
-            "raise max_length or set long_texts: truncate"
+            "raise max_length or set long_texts: window or truncate"
+        )
+
+
+def _refuse_standing(rows: CorpusRows, row: int, room: int, stride: int) -> None:
+    """A pair's shorter text is in every window; the longer one may have no room to move."""
+    if room <= stride:
+        example = rows.example_ids[int(np.flatnonzero(rows.example_rows == row)[0])]
+        raise DataError(
+            f"text pair {example!r}: beside its shorter text, windows have room for {max(room, 0)} "
+            f"tokens, and stride is {stride}: raise max_length, lower stride, or set "
+            "long_texts: truncate"
         )
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.corpus.records import Text
-from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.windows import encode_rows
 from pipeline.environment import choose_device, describe_machine, use_threads
 from pipeline.extraction.plan import Texts
+from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
 from pipeline.store import layout
+from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
 from pipeline.store.reader import Features
 
@@ -55,14 +57,12 @@ def recompute(
         count: how many rows, chosen at random.
         seed: of the choice.
     """
-    from pipeline.encoder.forward import FrozenEncoder
-
     device, threads = choose_device(), use_threads()
     chosen = _choose(features, texts, count, seed)
-    tokenizer = RowTokenizer(encoder_folder, max_length=features.manifest.recipe["max_length"])
+    recipe = Recipe.from_json(features.manifest.recipe)
     ids = list(chosen)
-    rows = tokenizer(list(chosen.values()))
-    encoder = FrozenEncoder(encoder_folder, layers=features.layers, device=device)
+    rows = tokenizer_of(encoder_folder, recipe)(list(chosen.values()))
+    encoder = encoder_of(encoder_folder, recipe, layers=features.layers, device=device)
     machine = describe_machine(device, threads)
     store = LocalStore(store_root / features.manifest.recipe_digest()[: layout.NAME_DIGITS])
     exact = _computed_here(store, machine)
@@ -73,7 +73,9 @@ def recompute(
     ]
     comparable = [number for number, example in enumerate(ids) if example not in different]
     largest = 0.0
-    for position, by_layer in encoder.encode([rows[number] for number in comparable]):
+    for position, by_layer in encode_rows(
+        encoder, [rows[number] for number in comparable], windows_of(recipe)
+    ):
         example = ids[comparable[position]]
         for layer, values in by_layer.items():
             stored = features.states(example, layer=layer)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from pipeline.encoder.snapshot import EncoderSnapshot, read_snapshot
-from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.environment import choose_device, describe_device, describe_machine, use_threads
 from pipeline.errors import EncoderError
 from pipeline.extraction.adopt import adopt_from_dvc
@@ -26,6 +25,7 @@ from pipeline.extraction.plan import (
     plan_work,
     read_rows,
 )
+from pipeline.extraction.recipes import encoder_of, tokenizer_of
 from pipeline.files import remove_temporaries
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.keys import Recipe
@@ -81,7 +81,7 @@ def extract(
     layers = resolve_layers(settings.layers, snapshot)
     recipe = recipe_of(settings, snapshot)
     device, threads = choose_device(), use_threads()
-    tokenizer = RowTokenizer(encoder_folder, max_length=settings.max_length)
+    tokenizer = tokenizer_of(encoder_folder, recipe)
     rows = read_rows(texts, recipe)
     with only_writer(store_root, f"features {out.name}", say):
         store = LocalStore.of(store_root, recipe)
@@ -97,9 +97,7 @@ def extract(
 
         @cache
         def load_encoder() -> FrozenEncoder:
-            from pipeline.encoder.forward import FrozenEncoder
-
-            return FrozenEncoder(encoder_folder, layers=missing, device=device)
+            return encoder_of(encoder_folder, recipe, layers=missing, device=device)
 
         tokens = sum(item.tokens for item in work)
         size = sum(item.bytes for item in work)
@@ -111,7 +109,9 @@ def extract(
             f"{_size(free_bytes(store_root))} free"
         )
         if tokens > _SAMPLED_FROM:
-            rate = seconds_per_token(texts, tokenizer, load_encoder, plan=plan, work=work)
+            rate = seconds_per_token(
+                texts, tokenizer, load_encoder, plan=plan, work=work, recipe=recipe
+            )
             say(
                 f"computing on {describe_device(device, threads)}, about {_duration(rate * tokens)}"
             )
@@ -170,8 +170,9 @@ def recipe_of(settings: FeaturesSettings, snapshot: EncoderSnapshot) -> Recipe:
         encoder=snapshot.fingerprint(),
         max_length=settings.max_length,
         long_texts=settings.long_texts,
-        compute_dtype="float32",
+        compute_dtype=settings.compute_dtype,
         storage_dtype=settings.storage_dtype,
+        stride=settings.stride,
     )
 
 

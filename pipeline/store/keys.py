@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class Recipe:
         long_texts: what happened to longer texts.
         compute_dtype: precision of the forward pass.
         storage_dtype: precision of the stored states.
+        stride: tokens that neighbouring windows share, where long texts are read in windows.
     """
 
     encoder: dict[str, dict[str, str]]
@@ -32,10 +33,11 @@ class Recipe:
     long_texts: str
     compute_dtype: str
     storage_dtype: str
+    stride: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as the manifest holds it."""
-        return {
+        content = {
             "format": layout.FORMAT_VERSION,
             "extractor": layout.EXTRACTOR_VERSION,
             "encoder": self.encoder,
@@ -44,6 +46,12 @@ class Recipe:
             "compute_dtype": self.compute_dtype,
             "storage_dtype": self.storage_dtype,
         }
+        return content if self.stride is None else content | {"stride": self.stride}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Recipe:
+        """The recipe that a manifest holds."""
+        return cls(**{name: content[name] for name in content.keys() - {"format", "extractor"}})
 
     def digest(self) -> str:
         """SHA-256 of the recipe's canonical JSON, in hexadecimal."""

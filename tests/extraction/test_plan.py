@@ -123,6 +123,7 @@ def test_report_counts_examples_rows_and_what_was_cut(tokenizer):
         "tokens": 4 + 24 + 24 + 2,
         "truncated_rows": 2,
         "truncated_tokens": (32 - 24) + (42 - 24),
+        "windowed_rows": 0,
         "longest_row_before_truncation": 42,
     }
 

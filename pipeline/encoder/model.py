@@ -1,0 +1,177 @@
+"""Loads an encoder for chosen layers, and makes sure that it is one that can be cached.
+
+What a model can do is asked of the model, not looked up by its name: whether attention goes
+through transformers' interface, where positions start, whether there are segments. What is learned
+in this way is then tried out: a few rows are run through the model as transformers runs it, one at
+a time, and through the forward pass that extraction uses, and both must agree.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.encoder import attention
+from pipeline.encoder.quiet import quiet_transformers
+from pipeline.encoder.snapshot import read_snapshot
+from pipeline.errors import EncoderError
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what its forward pass takes.
+
+    Attributes:
+        model: in inference mode, float32, on the CPU.
+        depth: its layers, before any was cut off.
+        width: of a hidden state.
+        positions: most tokens of a row.
+        padding: id of the padding token.
+        counts_from_padding: whether positions start one after the id of the padding token and pass
+            over it, as RoBERTa's do, and not at 0.
+        packs: whether attention goes through transformers' interface.
+        segments: whether tokens of the second text of a pair are told apart.
+    """
+
+    model: Any
+    depth: int
+    width: int
+    positions: int
+    padding: int
+    counts_from_padding: bool
+    packs: bool
+    segments: bool
+
+
+def load_model(folder: Path) -> LoadedModel:
+    """Loads a materialised encoder, with transformers' own attention.
+
+    Raises:
+        EncoderError: it cannot be loaded, is no encoder, or lacks weights.
+    """
+    snapshot = read_snapshot(folder, verify=False)
+    trusted = snapshot.runs_code
+    with quiet_transformers():
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trusted
+            )
+            _refuse_decoder(config, folder)
+            model, info = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                local_files_only=True,
+                trust_remote_code=trusted,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except EncoderError:
+            raise
+        except Exception as error:  # transformers and a model's own code raise anything
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if not trusted and "trust_remote_code" in str(error):
+                reason = "it needs Python code of its own; read it, and set trust_remote_code: true"
+            raise EncoderError(f"{folder}: cannot be loaded: {reason}") from error
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler"))
+    if missing:
+        raise EncoderError(
+            f"{folder}: its weights lack {len(missing)} of the model's tensors, "
+            f"{missing[0]} among them; they would be random"
+        )
+    model.eval().requires_grad_(False)
+    takes = inspect.signature(model.forward).parameters
+    padding = getattr(config, "pad_token_id", None)
+    offset = _position_padding(model)
+    return LoadedModel(
+        model=model,
+        depth=int(config.num_hidden_layers),
+        width=int(config.hidden_size),
+        positions=snapshot.longest_row(),
+        padding=offset if offset is not None else int(padding or 0),
+        counts_from_padding=offset is not None,
+        packs=bool(model.is_backend_compatible()) and "position_ids" in takes,
+        segments="token_type_ids" in takes and int(getattr(config, "type_vocab_size", 0) or 0) > 1,
+    )
+
+
+def keep_layers(loaded: LoadedModel, layers: Sequence[int], folder: Path) -> None:
+    """Cuts off what lies above the highest of ``layers``, and leaves their values as they were.
+
+    Raises:
+        EncoderError: the layers cannot be told from the rest of the model.
+    """
+    model, config = loaded.model, loaded.model.config
+    # transformers reads hidden state 0 where layer 1 begins, so one layer stays.
+    kept = max(1, layers[-1])
+    if config.model_type == "albert":
+        _unroll_albert(model, kept, folder)
+    else:
+        parent, name = _layer_list(model, loaded.depth, folder)
+        setattr(parent, name, getattr(parent, name)[:kept])
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    # The last hidden state is that after the final norm, where there is one; no other layer's is.
+    config.tie_last_hidden_states = kept == loaded.depth
+
+
+def use_packed_attention(loaded: LoadedModel) -> None:
+    """Has the model's attention look at rows, where they lie end to end."""
+    attention.register()
+    loaded.model.set_attn_implementation(attention.NAME)
+
+
+def _refuse_decoder(config: Any, folder: Path) -> None:
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    kind = config.model_type
+    decoder_only = (
+        kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
+    if getattr(config, "is_decoder", False) or decoder_only:
+        raise EncoderError(
+            f"{folder}: its type {kind!r} is a decoder, whose tokens do not see the whole text; "
+            "use a BERT-type encoder"
+        )
+
+
+def _position_padding(model: nn.Module) -> int | None:
+    """The padding token's id where positions are counted from it, as in RoBERTa and its kind."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            return module.padding_idx
+    return None
+
+
+def _layer_list(model: Any, depth: int, folder: Path) -> tuple[nn.Module, str]:
+    """The module that holds the list of layers, and the list's name there."""
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == depth:
+                return parent, name
+    raise EncoderError(
+        f"{folder}: its type {model.config.model_type!r} keeps its layers in no list, "
+        "and cannot be cut off at one"
+    )
+
+
+def _unroll_albert(model: Any, kept: int, folder: Path) -> None:
+    """Lists the layers of an ALBERT one by one: groups of layers share one set of weights."""
+    config, encoder = model.config, model.encoder
+    if config.inner_group_num != 1:
+        raise EncoderError(f"{folder}: an ALBERT with several layers in a group is not supported")
+    layers_of_group = config.num_hidden_layers / config.num_hidden_groups
+    encoder.albert_layer_groups = nn.ModuleList(
+        encoder.albert_layer_groups[int(layer / layers_of_group)] for layer in range(kept)
+    )
+    config.num_hidden_layers = config.num_hidden_groups = kept

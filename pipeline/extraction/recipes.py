@@ -1,0 +1,40 @@
+"""What a recipe means: the tokenizer, the windows and the encoder that give its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.windows import Windows
+from pipeline.store.keys import Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.encoder.forward import FrozenEncoder
+
+
+def tokenizer_of(encoder_folder: Path, recipe: Recipe) -> RowTokenizer:
+    """Gives rows whole where they are read in windows, and cut where they are not."""
+    whole = recipe.stride is not None
+    return RowTokenizer(encoder_folder, max_length=None if whole else recipe.max_length)
+
+
+def windows_of(recipe: Recipe) -> Windows | None:
+    """How long rows are read, where they are not cut."""
+    return None if recipe.stride is None else Windows(recipe.max_length, recipe.stride)
+
+
+def encoder_of(
+    encoder_folder: Path, recipe: Recipe, *, layers: Sequence[int], device: torch.device
+) -> FrozenEncoder:
+    """Loads the encoder in the recipe's precision; imports torch and transformers."""
+    import torch
+
+    from pipeline.encoder.forward import FrozenEncoder
+
+    return FrozenEncoder(
+        encoder_folder, layers=layers, device=device, dtype=getattr(torch, recipe.compute_dtype)
+    )
