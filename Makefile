@@ -44,6 +44,8 @@ format: $(INSTALLED)
 	ruff check --fix .
 
 bench: setup
+	python -m pip install --quiet --disable-pip-version-check \
+	  -r requirements/peers.txt -c requirements/lock.txt
 	python -m benchmarks $(NAME)
 
 clean:

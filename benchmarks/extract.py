@@ -1,18 +1,20 @@
-"""Extraction against a plain transformers loop and against the machine's peak, on the tweets."""
+"""Extraction against a plain transformers loop, sentence-transformers and the machine's peak."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from benchmarks.corpora import default_encoder, default_texts
+from benchmarks.corpora import default_encoder, default_texts, write_corpus
 from benchmarks.measure import Bar, interleaved, report, table
+from pipeline.corpus.records import parts
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
@@ -29,56 +31,95 @@ from pipeline.store.local import LocalStore
 MAX_LENGTH = 512
 LAYER = 6
 BATCH = 32
+DOCUMENTS = 200
 CPU = torch.device("cpu")
+
+Contestant = Callable[[], Sequence[npt.NDArray[np.float32]]]
+"""Gives (tokens, width) of every text, in order."""
 
 
 def main() -> None:
-    """Prints tokens per second of each contestant and the bars."""
+    """Prints tokens per second of each contestant, on tweets and on long texts, and the bars."""
     use_threads()
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:
         folder = Path(name)
         encoder = default_encoder(folder)
-        texts = default_texts(folder, "tweets")
-        rows = RowTokenizer(encoder, max_length=MAX_LENGTH)(list(dict.fromkeys(texts)))
-        tokens = sum(row.length for row in rows)
-
-        ours = _ours(folder, encoder)
-        plain = _plain_loop(encoder, rows)
-        _same_values(encoder, rows, plain)
-        seconds = interleaved({"ours": ours, "plain loop": plain})
-        flops = _flops(rows)
-        peak = _peak_flops()
-        rates = {name: tokens / value for name, value in seconds.items()}
-        rates["peak allows"] = tokens * peak / flops
-    table(f"tweets, {tokens} tokens, layer {LAYER}, float32", rates, "tokens/s")
+        tweets = _texts(folder, "tweets")
+        tokenizer = RowTokenizer(encoder, max_length=None)
+        news = _texts(folder, "news")
+        fitting = [
+            text
+            for text, row in zip(news, tokenizer(news), strict=True)
+            if row.length <= MAX_LENGTH
+        ][:DOCUMENTS]
+        tweet_rates, allowed = _compare(folder / "tweets", encoder, tweets, "tweets")
+        news_rates, _ = _compare(folder / "news", encoder, fitting, f"{len(fitting)} whole news")
+        reduced = _reduced_precision(encoder, tokenizer(tweets))
     report(
         "extract",
         {
-            "plain_loop": Bar(rates["ours"] / rates["plain loop"], 2.5),
-            "matmul_peak": Bar(rates["ours"] / rates["peak allows"], 0.75),
+            "sentence_transformers": Bar(
+                tweet_rates["ours"] / tweet_rates["sentence-transformers"], 1.8
+            ),
+            "plain_loop": Bar(tweet_rates["ours"] / tweet_rates["plain loop"], 2.5),
+            "matmul_peak": Bar(tweet_rates["ours"] / allowed, 0.75),
+            "sentence_transformers_news": Bar(
+                news_rates["ours"] / news_rates["sentence-transformers"], 1.3
+            ),
+            "reduced_precision": Bar(reduced, 2.0),
         },
     )
 
 
-def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
+def _texts(folder: Path, corpus: str) -> list[str]:
+    """The distinct texts of a default corpus as plain strings, which all contestants read alike."""
+    texts = default_texts(folder / corpus, corpus)
+    return list(dict.fromkeys(" ".join(parts(text)) for text in texts))
+
+
+def _compare(
+    folder: Path, encoder: Path, texts: Sequence[str], title: str
+) -> tuple[dict[str, float], float]:
+    """Tokens per second by contestant, and what the peak of matrix products would allow."""
+    rows = RowTokenizer(encoder, max_length=MAX_LENGTH)(texts)
+    tokens = sum(row.length for row in rows)
+    contestants = {
+        "plain loop": _plain_loop(encoder, rows),
+        "sentence-transformers": _sentence_transformers(encoder, texts),
+    }
+    _same_values(encoder, rows, contestants)
+    ours = {"ours": _ours(folder, encoder, texts)}
+    seconds = interleaved(ours | contestants)
+    rates = {name: tokens / value for name, value in seconds.items()}
+    allowed = tokens * _peak_flops() / _flops(rows)
+    table(
+        f"{title}, {tokens} tokens, layer {LAYER}, float32",
+        rates | {"peak allows": allowed},
+        "tokens/s",
+    )
+    return rates, allowed
+
+
+def _ours(folder: Path, encoder: Path, texts: Sequence[str]) -> Callable[[], object]:
     """Planning, encoding and writing the store and the features, after the model is loaded."""
     snapshot = read_snapshot(encoder, verify=True)
     recipe = Recipe(snapshot.fingerprint(), MAX_LENGTH, "truncate", "float32", "float32")
     tokenizer = RowTokenizer(encoder, max_length=MAX_LENGTH)
     model = FrozenEncoder(encoder, layers=[LAYER], device=CPU)
-    texts = partial(read_texts, folder)
-    texts_sha256 = sha256_file(folder / TEXTS)
+    corpus = write_corpus(folder / "texts", texts)
+    opened = partial(read_texts, corpus)
+    texts_sha256 = sha256_file(corpus / TEXTS)
 
     def run() -> None:
         shutil.rmtree(folder / "store", ignore_errors=True)
         store = LocalStore.of(folder / "store", recipe)
         index = store.index()
         plan = plan_rows(
-            read_rows(texts, recipe), texts, tokenizer, recipe, index, shard_tokens=4096
+            read_rows(opened, recipe), opened, tokenizer, recipe, index, shard_tokens=4096
         )
         work = plan_work(plan, store, index, recipe, layers=[LAYER], width=model.width)
         compute_missing(
-            texts,
+            opened,
             tokenizer,
             lambda: model,
             plan=plan,
@@ -105,14 +146,14 @@ def _ours(folder: Path, encoder: Path) -> Callable[[], object]:
     return run
 
 
-def _plain_loop(encoder: Path, rows: list[TokenisedRow]) -> Callable[[], list[torch.Tensor]]:
+def _plain_loop(encoder: Path, rows: Sequence[TokenisedRow]) -> Contestant:
     """Batches of 32 in corpus order, padded to the longest, all hidden states."""
     from transformers import AutoModel
 
     model = AutoModel.from_pretrained(encoder, local_files_only=True).eval()
 
     @torch.inference_mode()
-    def run() -> list[torch.Tensor]:
+    def run() -> list[npt.NDArray[np.float32]]:
         results = []
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
@@ -123,27 +164,69 @@ def _plain_loop(encoder: Path, rows: list[TokenisedRow]) -> Callable[[], list[to
                 ids[index, : row.length] = torch.from_numpy(row.input_ids)
                 mask[index, : row.length] = 1
             output = model(ids, attention_mask=mask, output_hidden_states=True)
-            results.append(output.hidden_states[LAYER][mask.bool()])
+            states = output.hidden_states[LAYER].numpy()
+            results += [states[index, : row.length] for index, row in enumerate(batch)]
         return results
 
     return run
 
 
+def _sentence_transformers(encoder: Path, texts: Sequence[str]) -> Contestant:
+    """Token embeddings as the library gives them: sorted by length, batches of 32, padded."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    transformer = Transformer(str(encoder), max_seq_length=MAX_LENGTH)
+    model = SentenceTransformer(modules=[transformer], device="cpu")
+
+    def run() -> list[npt.NDArray[np.float32]]:
+        states = model.encode(list(texts), output_value="token_embeddings", batch_size=BATCH)
+        return [tensor.numpy() for tensor in states]
+
+    return run
+
+
+def _reduced_precision(encoder: Path, rows: Sequence[TokenisedRow]) -> float:
+    """How much faster bfloat16 encodes than float32; prints by how much it is off."""
+    full = FrozenEncoder(encoder, layers=[LAYER], device=CPU)
+    half = FrozenEncoder(encoder, layers=[LAYER], device=CPU, dtype=torch.bfloat16)
+    exact, rounded = _states(full, rows), _states(half, rows)
+    scale = np.sqrt(np.mean([np.mean(states**2) for states in exact]))
+    error = np.sqrt(
+        np.mean([np.mean((one - other) ** 2) for one, other in zip(exact, rounded, strict=True)])
+    )
+    seconds = interleaved(
+        {"float32": lambda: _states(full, rows), "bfloat16": lambda: _states(half, rows)}
+    )
+    tokens = sum(row.length for row in rows)
+    table(
+        f"encoding alone; bfloat16 is off by {error / scale:.1%} (root mean square)",
+        {name: tokens / value for name, value in seconds.items()},
+        "tokens/s",
+    )
+    return seconds["float32"] / seconds["bfloat16"]
+
+
+def _states(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[npt.NDArray[np.float32]]:
+    by_row = {index: states[LAYER] for index, states in encoder.encode(rows)}
+    return [by_row[index] for index in range(len(rows))]
+
+
 def _same_values(
-    encoder: Path, rows: list[TokenisedRow], plain: Callable[[], list[torch.Tensor]]
+    encoder: Path, rows: Sequence[TokenisedRow], contestants: dict[str, Contestant]
 ) -> None:
-    """Stops unless both compute the same hidden states."""
-    model = FrozenEncoder(encoder, layers=[LAYER], device=CPU)
-    ours = {index: states[LAYER].copy() for index, states in model.encode(rows)}
-    difference = np.abs(
-        np.concatenate([ours[index] for index in range(len(rows))]) - torch.cat(plain()).numpy()
-    ).max()
-    print(f"largest difference between contestants: {difference:.1e}")
-    if difference > 1e-4:
-        raise SystemExit("the contestants do not compute the same thing")
+    """Stops unless all compute the same hidden states."""
+    ours = _states(FrozenEncoder(encoder, layers=[LAYER], device=CPU), rows)
+    for name, run in contestants.items():
+        difference = max(
+            float(np.abs(one - other).max()) for one, other in zip(ours, run(), strict=True)
+        )
+        print(f"largest difference to {name}: {difference:.1e}")
+        if difference > 1e-4:
+            raise SystemExit(f"{name} does not compute the same thing")
 
 
-def _flops(rows: list[TokenisedRow], width: int = 384, layers: int = LAYER) -> float:
+def _flops(rows: Sequence[TokenisedRow], width: int = 384, layers: int = LAYER) -> float:
     """Multiplications and additions of the encoder's matrix products over all rows."""
     tokens = sum(row.length for row in rows)
     linear = 2 * tokens * 12 * width * width  # four projections, and a feed-forward of 4 × width

@@ -118,9 +118,9 @@ def describe_device(device: torch.device, threads: int) -> str:
     if device.type != "cpu":
         return str(device)
     words = f"{threads} thread{'s' if threads > 1 else ''}"
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
         words += "; ICEHOUSE_DEVICE keeps it off the GPU"
-    elif any(Path("/dev").glob("nvidia[0-9]*")):
+    elif any(path.exists() for path in (Path("/dev/kfd"), *Path("/dev").glob("nvidia[0-9]*"))):
         words += f"; there is a GPU, but torch {torch.__version__} cannot use it"
     return f"cpu ({words})"
 

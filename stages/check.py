@@ -10,7 +10,7 @@ import click
 
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
-from pipeline.encoder.snapshot import changed_files, pin_advice, source_config
+from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
 from pipeline.environment import store_path
 from pipeline.errors import EncoderError
 from pipeline.extraction.estimate import cost_of_layer
@@ -107,8 +107,7 @@ def _depth(params: ParamsFile, name: str, settings: EncoderSettings) -> int | No
         config = source_config(settings) or {}
     except EncoderError as error:
         raise params.error(("encoders", name, "source"), str(error)) from None
-    depth = config.get("num_hidden_layers", config.get("n_layers"))
-    return depth if isinstance(depth, int) else None
+    return next((config[key] for key in DEPTH_NAMES if isinstance(config.get(key), int)), None)
 
 
 def _check_kept_layers(

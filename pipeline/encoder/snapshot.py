@@ -172,7 +172,10 @@ def source_files(settings: EncoderSettings) -> dict[str, Path]:
         else _download(settings.source, settings.revision)
     )
     if not folder.is_dir():
-        raise EncoderError(f"encoder source {settings.source!r}: no such folder")
+        raise EncoderError(
+            f"encoder source {settings.source!r}: no such folder; a model of the Hub is written "
+            "without ./ before its name, and save_pretrained writes a folder"
+        )
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
@@ -298,7 +301,8 @@ def _download(model: str, revision: str | None) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EncoderError(
             f"encoder source {model!r} at {revision[:8]}: cannot be downloaded: {reason}; "
-            "check the name and the network, or use a folder that holds the model"
+            f"check name and network, or run `hf download {model} --revision {revision} "
+            "--local-dir DIR` where there is one, and use DIR as source"
         ) from error
 
 

@@ -108,15 +108,15 @@ def extract(
             f"{_size(bytes_new_to_dvc(plan, work, store, layers))} new to DVC's cache, "
             f"{_size(free_bytes(store_root))} free"
         )
-        if tokens > _SAMPLED_FROM:
-            rate = seconds_per_token(
-                texts, tokenizer, load_encoder, plan=plan, work=work, recipe=recipe
-            )
-            say(
-                f"computing on {describe_device(device, threads)}, about {_duration(rate * tokens)}"
-            )
-        elif tokens:
-            say(f"computing on {describe_device(device, threads)}, a moment")
+        if tokens:
+            expected = "a moment"
+            if tokens > _SAMPLED_FROM:
+                rate = seconds_per_token(
+                    texts, tokenizer, load_encoder, plan=plan, work=work, recipe=recipe
+                )
+                expected = f"about {_duration(rate * tokens)}"
+            where = describe_device(device, threads)
+            say(f"computing in {recipe.compute_dtype} on {where}, {expected}")
         with tqdm(
             total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding"
         ) as bar:

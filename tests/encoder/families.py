@@ -69,7 +69,8 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         DEBERTA | {"type_vocab_size": 2, "conv_kernel_size": 3, "conv_act": "gelu"},
     ),
     "mpnet": ("MPNetConfig", SIZES | {"max_position_embeddings": 66}),
-    # Not asked for, and read all the same: rotary positions, shared keys, another embedding size.
+    "camembert": ("CamembertConfig", COUNTED_FROM_PADDING),
+    # Rotary positions, keys shared between heads, embeddings of another width.
     "nomic_bert": ("NomicBertConfig", SIZES),
     "eurobert": (
         "EuroBertConfig",
