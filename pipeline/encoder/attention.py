@@ -78,7 +78,7 @@ def packed_attention(
     Returns:
         (1, tokens, heads, head width).
     """
-    if _has_varlen(query.device, query.dtype):
+    if _has_varlen(query.device, query.dtype, query.shape[3]):
         return _varlen(query, key, value, rows, scaling, sliding_window), None
     return _by_length(query, key, value, rows, scaling, sliding_window), None
 
@@ -146,8 +146,10 @@ def _varlen(
 
 
 @cache
-def _has_varlen(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernel takes this precision on this device: GPUs from Ampere on, 16 bits."""
+def _has_varlen(device: torch.device, dtype: torch.dtype, width: int) -> bool:
+    """Whether the kernel takes heads of this width here: GPUs from Ampere on, 16 bits."""
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16):
+        return False
+    if width % 8 or width > 256:
         return False
     return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)

@@ -16,7 +16,7 @@ own length: the padded length is the next multiple of 16, and rows repeat to fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,16 @@ _PROBE_LENGTHS = (5, 17, 40)
 _PROBE_TOLERANCE = 1e-3
 """Another computation differs by far more, and rounding by far less, also in deep models."""
 
-Encoded = Iterator[tuple[int, dict[int, npt.NDArray[np.float32]]]]
+States = dict[int, npt.NDArray[np.float32]]
+"""By layer: (tokens, width) of a row, or (rows, tokens, width) of what went through together."""
+
+Fetch = Callable[[], States]
+"""Waits for the states of what went through together."""
+
+Started = tuple[list[tuple[int, tuple[int, slice]]], Fetch]
+"""Rows that went through together, each with its index and its place in the states."""
+
+Encoded = Iterator[tuple[int, States]]
 
 
 class FrozenEncoder:
@@ -113,30 +122,45 @@ class FrozenEncoder:
             )
         try:
             yield from self._states(rows)
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:  # CUDA and MPS have different ones for this
+            if self.device.type == "cpu" or "out of memory" not in str(error):
+                raise
             raise MachineError(
                 f"{self.device}: out of memory with {self._pack_tokens} tokens at once; "
                 f"set ICEHOUSE_GPU_TOKENS to less than {self._pack_tokens}"
             ) from None
 
     def _states(self, rows: Sequence[TokenisedRow]) -> Encoded:
-        return self._packed(rows) if self._loaded.packs else self._padded(rows)
+        # A pack is fetched when the next one is already queued, so that no GPU waits for it.
+        for pack, fetch in _one_behind(
+            self._packed(rows) if self._loaded.packs else self._padded(rows)
+        ):
+            states = fetch()
+            for index, place in pack:
+                yield index, {layer: values[place] for layer, values in states.items()}
 
-    def _packed(self, rows: Sequence[TokenisedRow]) -> Encoded:
+    def _packed(self, rows: Sequence[TokenisedRow]) -> Iterator[Started]:
         """Rows end to end, in packs of one size."""
         for pack in pack_by_length([row.length for row in rows], self._pack_tokens):
-            states = self._forward_pack([rows[index] for index in pack])
-            start = 0
-            for index in pack:
-                end = start + rows[index].length
-                yield index, {layer: values[start:end] for layer, values in states.items()}
-                start = end
+            ends = np.cumsum([rows[index].length for index in pack]).tolist()
+            places = [
+                (0, slice(end - rows[index].length, end))
+                for index, end in zip(pack, ends, strict=True)
+            ]
+            yield list(zip(pack, places, strict=True)), self._start_pack([rows[i] for i in pack])
 
-    @torch.inference_mode()
-    def _forward_pack(self, pack: Sequence[TokenisedRow]) -> dict[int, npt.NDArray[np.float32]]:
-        """By layer, the states of the pack's rows end to end."""
-        total = sum(row.length for row in pack)
-        dummies = dummy_lengths(total, self._pack_tokens)
+    def _padded(self, rows: Sequence[TokenisedRow]) -> Iterator[Started]:
+        """Rows in padded batches, whose shape follows from a row's own length."""
+        for count, padded, batch in batches_of_one_size(
+            [row.length for row in rows], self._pack_tokens, longest=self._loaded.positions
+        ):
+            places = [(place, slice(rows[index].length)) for place, index in enumerate(batch)]
+            started = self._start_batch([rows[index] for index in batch], count, padded)
+            yield list(zip(batch, places, strict=True)), started
+
+    def _start_pack(self, pack: Sequence[TokenisedRow]) -> Fetch:
+        """The states are (1, tokens, width): the pack's rows end to end, then dummy rows."""
+        dummies = dummy_lengths(sum(row.length for row in pack), self._pack_tokens)
         rest = sum(dummies)
         ids = np.concatenate([*(row.input_ids for row in pack), np.zeros(rest, np.int32)])
         segments = np.concatenate([*(row.segment_ids for row in pack), np.zeros(rest, np.int8)])
@@ -144,30 +168,15 @@ class FrozenEncoder:
             *(self._positions(row.input_ids) for row in pack),
             *(self._positions(np.zeros(length, np.int32)) for length in dummies),
         ]
-        states = self._run(
+        return self._start(
             input_ids=ids[None],
             token_type_ids=segments[None],
             position_ids=np.concatenate(positions)[None],
             rows=RowLayout.of([*(row.length for row in pack), *dummies], self._device_of_input),
         )
-        return {layer: values[0, :total] for layer, values in states.items()}
 
-    def _padded(self, rows: Sequence[TokenisedRow]) -> Encoded:
-        """Rows in padded batches, whose shape follows from a row's own length."""
-        batches = batches_of_one_size(
-            [row.length for row in rows], self._pack_tokens, longest=self._loaded.positions
-        )
-        for count, padded, indices in batches:
-            states = self._forward_batch([rows[index] for index in indices], count, padded)
-            for place, index in enumerate(indices):
-                length = rows[index].length
-                yield index, {layer: values[place, :length] for layer, values in states.items()}
-
-    @torch.inference_mode()
-    def _forward_batch(
-        self, batch: Sequence[TokenisedRow], count: int, padded: int
-    ) -> dict[int, npt.NDArray[np.float32]]:
-        """By layer, (count, padded, width): the states of the batch's rows come first."""
+    def _start_batch(self, batch: Sequence[TokenisedRow], count: int, padded: int) -> Fetch:
+        """The states are (count, padded, width): the batch's rows, repeated to fill it."""
         ids = np.full((count, padded), self._loaded.padding, np.int32)
         segments = np.zeros((count, padded), np.int8)
         mask = np.zeros((count, padded), np.int64)
@@ -176,12 +185,11 @@ class FrozenEncoder:
             ids[place, : row.length] = row.input_ids
             segments[place, : row.length] = row.segment_ids
             mask[place, : row.length] = 1
-        return self._run(input_ids=ids, token_type_ids=segments, attention_mask=mask)
+        return self._start(input_ids=ids, token_type_ids=segments, attention_mask=mask)
 
-    def _run(
-        self, *, rows: RowLayout | None = None, **inputs: npt.NDArray[Any]
-    ) -> dict[int, npt.NDArray[np.float32]]:
-        """By layer, the hidden states of everything that is put in."""
+    @torch.inference_mode()
+    def _start(self, *, rows: RowLayout | None = None, **inputs: npt.NDArray[Any]) -> Fetch:
+        """Runs the model, or on a GPU queues it, and what brings its hidden states back."""
         if not self._loaded.segments:
             del inputs["token_type_ids"]
         tensors: dict[str, Any] = {
@@ -191,7 +199,7 @@ class FrozenEncoder:
         if rows is not None:
             tensors["rows"] = rows
         hidden = self._model(**tensors, output_hidden_states=True).hidden_states
-        return {layer: _numpy(hidden[layer]) for layer in self.layers}
+        return _fetch({layer: hidden[layer].float() for layer in self.layers})
 
     def _positions(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """(tokens,) the position of each token of one row."""
@@ -204,7 +212,7 @@ class FrozenEncoder:
     def _compare(
         self,
         rows: Sequence[TokenisedRow],
-        expected: Sequence[dict[int, npt.NDArray[np.float32]]],
+        expected: Sequence[States],
         folder: Path,
     ) -> None:
         kind = self._model.config.model_type
@@ -237,18 +245,43 @@ def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
 
 
 @torch.inference_mode()
-def _one_row(
-    loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]
-) -> dict[int, npt.NDArray[np.float32]]:
+def _one_row(loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]) -> States:
     """A row's states as transformers computes them, by layer: (tokens, width) float32."""
     inputs = {"input_ids": torch.from_numpy(row.input_ids.astype(np.int64))[None]}
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     if loaded.segments:
         inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
     hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
-    return {layer: _numpy(hidden[layer])[0] for layer in layers}
+    return {layer: hidden[layer][0].numpy() for layer in layers}
 
 
-def _numpy(hidden: Tensor) -> npt.NDArray[np.float32]:
-    states: npt.NDArray[np.float32] = hidden.float().cpu().numpy()
-    return states
+def _fetch(hidden: dict[int, Tensor]) -> Fetch:
+    """Begins to bring states to the CPU, and returns what waits for them."""
+    if not all(tensor.is_cuda for tensor in hidden.values()):
+        states = {layer: tensor.cpu().numpy() for layer, tensor in hidden.items()}
+        return lambda: states
+    pinned = {
+        layer: torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        for layer, tensor in hidden.items()
+    }
+    for layer, tensor in hidden.items():
+        pinned[layer].copy_(tensor, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> States:
+        copied.synchronize()
+        return {layer: tensor.numpy() for layer, tensor in pinned.items()}
+
+    return wait
+
+
+def _one_behind(items: Iterable[Started]) -> Iterator[Started]:
+    """Yields each item when the next one is there."""
+    before: Started | None = None
+    for item in items:
+        if before is not None:
+            yield before
+        before = item
+    if before is not None:
+        yield before

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from pipeline.corpus.records import Text, parts
 from pipeline.encoder.quiet import quiet_transformers
+from pipeline.encoder.snapshot import read_snapshot
 from pipeline.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 SPECIAL = -1
 """Word index and character offsets of tokens that stand for no text."""
+
+_SPACE = re.compile(r"\s")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class TokenisedRow:
             words of a pair's second text are counted on from those of the first.
         char_offsets: (tokens, 2) int32, first character and the one after the last; in the token's
             own text, or in its own word where the input is words; (-1, -1) for special tokens.
+            White space before a token is no part of it.
         full_length: tokens of the whole input, specials included, before any truncation.
         words: words of the whole input; for raw text, those of the tokenizer's pre-tokenizer.
     """
@@ -83,6 +88,10 @@ class RowTokenizer:
             )
         first, last = specials.ids
         self._around_text = [[first], [last]]
+        self._words_need_spaces = self._reads_words_otherwise()
+        spaced = " a a"
+        offsets = self._tokenizer.encode(spaced, add_special_tokens=False).offsets
+        self._counts_spaces = any(spaced[begin:end].startswith(" ") for begin, end in offsets)
         self.max_length = max_length
 
     def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
@@ -93,7 +102,7 @@ class RowTokenizer:
         """
         # Words go as a list; the texts of a pair are tokenised one by one, and joined below.
         raw = [part for text in texts if not isinstance(text, tuple) for part in parts(text)]
-        words = [list(text) for text in texts if isinstance(text, tuple)]
+        words = [self._spaced(text) for text in texts if isinstance(text, tuple)]
         of_raw, of_words = (
             iter(
                 self._tokenizer.encode_batch(
@@ -105,9 +114,9 @@ class RowTokenizer:
         rows = []
         for text in texts:
             if isinstance(text, tuple):
-                rows.append(self._row([_Part.of(next(of_words), words=len(text))]))
+                rows.append(self._row([self._of_words(next(of_words), text)]))
             else:
-                rows.append(self._row([_Part.of(next(of_raw)) for _ in parts(text)]))
+                rows.append(self._row([self._of_text(next(of_raw), part) for part in parts(text)]))
         return rows
 
     def _row(self, texts: Sequence[_Part]) -> TokenisedRow:
@@ -132,6 +141,58 @@ class RowTokenizer:
             full_length=sum(lengths) + specials,
             words=words,
         )
+
+    def _of_text(self, encoding: Encoding, text: str) -> _Part:
+        part = _Part.of(encoding)
+        return part.without_spaces(text) if self._counts_spaces else part
+
+    def _of_words(self, encoding: Encoding, words: tuple[str, ...]) -> _Part:
+        part = _Part.of(encoding, words=len(words))
+        if self._words_need_spaces:
+            added = np.array(
+                [len(fed) - len(word) for fed, word in zip(self._spaced(words), words, strict=True)]
+            )
+            part = part.moved(-added[part.words])
+        if self._counts_spaces and any(map(_SPACE.search, words)):
+            begins = np.cumsum([0, *map(len, words)])[part.words]
+            part = part.moved(begins).without_spaces("".join(words)).moved(-begins)
+        return part
+
+    def _spaced(self, words: tuple[str, ...]) -> list[str]:
+        """Words as the tokenizer is given them."""
+        if not self._words_need_spaces:
+            return list(words)
+        return [word if word == "" or word[0] == " " else f" {word}" for word in words]
+
+    def _reads_words_otherwise(self) -> bool:
+        """Whether a word needs the space before it to be read as in a text, as most byte-level BPE.
+
+        Given words without, they are read as one long word. RoBERTa's ``add_prefix_space`` is for
+        this, but few tokenizers' files set it, and some tokenizers have no such option.
+        """
+        in_text, words, spaced = (
+            self._tokenizer.encode(
+                given, is_pretokenized=isinstance(given, list), add_special_tokens=False
+            ).ids
+            for given in ("a a", ["a", "a"], ["a", " a"])
+        )
+        return in_text == spaced != words
+
+    @cached_property
+    def pairs_have_segments(self) -> bool:
+        """Whether the encoder is told the texts of a pair apart: by BERT's tokenizer, not RoBERTa's.
+
+        It is the tokenizer's to say: there are BERTs that were trained with one that does not.
+
+        Raises:
+            EncoderError: it has other segments than 0 and 1, or no special tokens between texts.
+        """
+        given = self._tokenizer.encode("a", "a", add_special_tokens=True).type_ids
+        text = len(self._tokenizer.encode("a", add_special_tokens=False).ids)
+        first = sum(map(len, self._around_pair[:2])) + text
+        if any(given) and given != [0] * first + [1] * (len(given) - first):
+            raise EncoderError(f"{self._folder}: its tokenizer gives pairs segments like no BERT's")
+        return any(given)
 
     @cached_property
     def _around_pair(self) -> list[list[int]]:
@@ -170,6 +231,21 @@ class _Part:
             count=words if words is not None else int(index.max(initial=-1)) + 1,
         )
 
+    def moved(self, by: npt.NDArray[np.int64]) -> _Part:
+        """With the offsets of each token moved by so many characters, but never below 0."""
+        offsets = np.maximum(self.offsets + by[:, None], 0).astype(np.int32)
+        return replace(self, offsets=offsets)
+
+    def without_spaces(self, text: str) -> _Part:
+        """With offsets that leave out the white space before a token."""
+        space = np.zeros(len(text) + 1, bool)
+        space[[match.start() for match in _SPACE.finditer(text)]] = True
+        following = np.where(space, len(text), np.arange(len(text) + 1))
+        following = np.minimum.accumulate(following[::-1])[::-1]
+        begins, ends = self.offsets.T
+        trimmed = np.where(following[begins] < ends, following[begins], begins)
+        return replace(self, offsets=np.stack([trimmed, ends], 1).astype(np.int32))
+
     @classmethod
     def special(cls, ids: Sequence[int]) -> _Part:
         """Of special tokens."""
@@ -200,11 +276,15 @@ def longest_first(lengths: Sequence[int], room: int) -> list[int]:
 
 
 def _load(folder: Path) -> Tokenizer:
+    # Told neither to run code nor not to, transformers would ask on the terminal.
+    trusted = read_snapshot(folder, verify=False).runs_code
     with quiet_transformers():
         from transformers import AutoTokenizer
 
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=trusted
+            )
         except Exception as error:  # tokenizers raises bare Exception for damaged files
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EncoderError(f"{folder}: its tokenizer cannot be read: {reason}") from error
