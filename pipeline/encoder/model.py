@@ -20,6 +20,7 @@ from torch import nn
 from pipeline.encoder import attention
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.snapshot import read_snapshot
+from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import EncoderError
 
 
@@ -89,16 +90,18 @@ def load_model(folder: Path) -> LoadedModel:
     model.eval().requires_grad_(False)
     takes = inspect.signature(model.forward).parameters
     padding = getattr(config, "pad_token_id", None)
-    offset = _position_padding(model)
+    offset, counted = _counted_positions(model)
     return LoadedModel(
         model=model,
         depth=int(config.num_hidden_layers),
         width=int(config.hidden_size),
-        positions=snapshot.longest_row(),
+        positions=snapshot.longest_row() if counted is None else counted,
         padding=offset if offset is not None else int(padding or 0),
         counts_from_padding=offset is not None,
         packs=bool(model.is_backend_compatible()) and "position_ids" in takes,
-        segments="token_type_ids" in takes and int(getattr(config, "type_vocab_size", 0) or 0) > 1,
+        segments="token_type_ids" in takes
+        and int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        and RowTokenizer(folder, max_length=None).tells_texts_apart,
     )
 
 
@@ -145,12 +148,15 @@ def _refuse_decoder(config: Any, folder: Path) -> None:
         )
 
 
-def _position_padding(model: nn.Module) -> int | None:
-    """The padding token's id where positions are counted from it, as in RoBERTa and its kind."""
+def _counted_positions(model: nn.Module) -> tuple[int, int] | tuple[None, None]:
+    """The id of the padding token where positions are counted from it, and how many there are."""
     for name, module in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            return module.padding_idx
-    return None
+            padding = module.padding_idx
+            if padding is not None:
+                return padding, module.num_embeddings - padding - 1
+            break
+    return None, None
 
 
 def _layer_list(model: Any, depth: int, folder: Path) -> tuple[nn.Module, str]:

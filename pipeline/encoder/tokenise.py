@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 SPECIAL = -1
 """Word index and character offsets of tokens that stand for no text."""
 
-_SPACE = re.compile(r"\s")
-
 
 @dataclass(frozen=True)
 class TokenisedRow:
@@ -39,7 +36,7 @@ class TokenisedRow:
             words of a pair's second text are counted on from those of the first.
         char_offsets: (tokens, 2) int32, first character and the one after the last; in the token's
             own text, or in its own word where the input is words; (-1, -1) for special tokens.
-            White space before a token is no part of it.
+            The space before a token is no part of it, and a token that is only spaces is empty.
         full_length: tokens of the whole input, specials included, before any truncation.
         words: words of the whole input; for raw text, those of the tokenizer's pre-tokenizer.
     """
@@ -153,7 +150,7 @@ class RowTokenizer:
                 [len(fed) - len(word) for fed, word in zip(self._spaced(words), words, strict=True)]
             )
             part = part.moved(-added[part.words])
-        if self._counts_spaces and any(map(_SPACE.search, words)):
+        if self._counts_spaces and any(" " in word for word in words):
             begins = np.cumsum([0, *map(len, words)])[part.words]
             part = part.moved(begins).without_spaces("".join(words)).moved(-begins)
         return part
@@ -178,21 +175,13 @@ class RowTokenizer:
         )
         return in_text == spaced != words
 
-    @cached_property
-    def pairs_have_segments(self) -> bool:
-        """Whether the encoder is told the texts of a pair apart: by BERT's tokenizer, not RoBERTa's.
+    @property
+    def tells_texts_apart(self) -> bool:
+        """Whether an encoder is given segments of a pair: BERT's tokenizer has them, RoBERTa's not.
 
-        It is the tokenizer's to say: there are BERTs that were trained with one that does not.
-
-        Raises:
-            EncoderError: it has other segments than 0 and 1, or no special tokens between texts.
+        It is the tokenizer's to say: some BERTs were trained with the tokenizer of a RoBERTa.
         """
-        given = self._tokenizer.encode("a", "a", add_special_tokens=True).type_ids
-        text = len(self._tokenizer.encode("a", add_special_tokens=False).ids)
-        first = sum(map(len, self._around_pair[:2])) + text
-        if any(given) and given != [0] * first + [1] * (len(given) - first):
-            raise EncoderError(f"{self._folder}: its tokenizer gives pairs segments like no BERT's")
-        return any(given)
+        return any(self._tokenizer.encode("a", "a", add_special_tokens=True).type_ids)
 
     @cached_property
     def _around_pair(self) -> list[list[int]]:
@@ -206,6 +195,13 @@ class RowTokenizer:
         ]
         if [special for special, _ in runs] != [True, False, True, False, True]:
             raise EncoderError(f"{self._folder}: its tokenizer has no special tokens for pairs")
+        segments = encoding.type_ids
+        second = len(runs[0][1]) + len(runs[1][1]) + len(runs[2][1])
+        if any(segments) and segments != [int(place >= second) for place in range(len(segments))]:
+            raise EncoderError(
+                f"{self._folder}: its tokenizer gives pairs the segments {segments}; "
+                "a BERT-type encoder has 1 in the second text and after it, and 0 elsewhere"
+            )
         return [tokens for special, tokens in runs if special]
 
 
@@ -237,13 +233,12 @@ class _Part:
         return replace(self, offsets=offsets)
 
     def without_spaces(self, text: str) -> _Part:
-        """With offsets that leave out the white space before a token."""
-        space = np.zeros(len(text) + 1, bool)
-        space[[match.start() for match in _SPACE.finditer(text)]] = True
-        following = np.where(space, len(text), np.arange(len(text) + 1))
+        """With offsets that leave out the spaces before a token, as RoBERTa's tokenizer does."""
+        spaces = np.frombuffer(f"{text}.".encode("utf-32-le"), np.uint32) == ord(" ")
+        following = np.where(spaces, len(text), np.arange(len(text) + 1))
         following = np.minimum.accumulate(following[::-1])[::-1]
         begins, ends = self.offsets.T
-        trimmed = np.where(following[begins] < ends, following[begins], begins)
+        trimmed = np.minimum(following[begins], ends)
         return replace(self, offsets=np.stack([trimmed, ends], 1).astype(np.int32))
 
     @classmethod
