@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import VOCABULARY, random_sentences
 
+from pipeline.corpus.records import Text
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.errors import StoreError
+from pipeline.errors import EncoderError, StoreError
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows
@@ -231,3 +234,174 @@ def test_value_that_is_not_finite_stops_in_float32_too(tmp_path, tiny_encoder, v
     run = Run(tmp_path, tiny_encoder, storage_dtype="float32")
     with pytest.raises(StoreError, match=r"layer 3 of text 't0' .* not finite in float32$"):
         run([("cold", "wolf")], FakeEncoder(values=value))
+
+
+class Pipelined(FakeEncoder):
+    """Calls a function when a block begins to be encoded, with the block's number from 1 on."""
+
+    def __init__(self, begun: Callable[[int], object]) -> None:
+        super().__init__()
+        self.begun = begun
+
+    def encode(self, rows: Sequence[TokenisedRow]) -> Iterator[tuple[int, dict]]:
+        self.begun(len(self.calls) + 1)
+        yield from super().encode(rows)
+
+
+class Tokenizer:
+    """Calls a function before a block is tokenised, with its number; 0 is the plan's."""
+
+    def __init__(self, tokenizer: RowTokenizer, begun: Callable[[int], object]) -> None:
+        self.tokenizer = tokenizer
+        self.begun = begun
+        self.calls = 0
+
+    def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
+        self.calls += 1
+        self.begun(self.calls - 1)
+        return self.tokenizer(texts)
+
+
+@pytest.fixture
+def meeting() -> threading.Barrier:
+    """Who waits here goes on when another thread does so too, and fails where none ever does."""
+    return threading.Barrier(2, timeout=20)
+
+
+@pytest.fixture
+def _block_per_shard(monkeypatch) -> None:
+    monkeypatch.setattr(compute_module, "_BLOCK_TOKENS", 1)
+
+
+def watch_writing(run: Run, monkeypatch, begun: Callable[[str, str], object]) -> None:
+    """Calls a function before a file is written."""
+    put = run.store.put
+
+    def watched(shard: str, file: str, data: bytes) -> None:
+        begun(shard, file)
+        put(shard, file, data)
+
+    monkeypatch.setattr(run.store, "put", watched)
+
+
+def assert_whole(run: Run) -> None:
+    """The store holds no half file, and no file that was not noted before."""
+    for path in run.store.folder.rglob("*"):
+        assert not path.name.endswith(".tmp")
+        if path.suffix == ".h5":
+            assert run.store.holds(path.parent.name, path.name)
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+def test_the_next_block_and_no_other_is_tokenised_while_one_is_encoded(run, meeting):
+    run.tokenizer = Tokenizer(run.tokenizer, lambda block: meeting.wait() if block == 2 else None)
+    ahead: list[int] = []
+
+    def begun(block: int) -> None:
+        if block == 1:
+            meeting.wait()
+        ahead.append(run.tokenizer.calls - 1 - block)
+
+    plan = run(SENTENCES, Pipelined(begun))
+    assert len(plan.shards) >= 3
+    assert max(ahead) == ahead[0] == 1
+    assert_stored(run, plan, SENTENCES)
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+def test_a_block_is_written_while_the_next_is_encoded(run, meeting, monkeypatch):
+    written: list[str] = []
+
+    def writing(shard: str, _file: str) -> None:
+        written.append(shard)
+        if len(written) == 1:
+            meeting.wait()
+
+    watch_writing(run, monkeypatch, writing)
+    plan = run(SENTENCES, Pipelined(lambda block: meeting.wait() if block == 2 else None))
+    assert list(dict.fromkeys(written)) == [shard.name for shard in plan.shards]
+    assert_stored(run, plan, SENTENCES)
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+def test_encoding_is_never_two_blocks_ahead_of_writing(run, monkeypatch):
+    """Otherwise a slow disk would fill the memory."""
+    third = threading.Event()
+    overtaken: list[bool] = []
+
+    def writing(_shard: str, _file: str) -> None:
+        if not overtaken:
+            overtaken.append(third.wait(0.3))
+
+    watch_writing(run, monkeypatch, writing)
+    run(SENTENCES, Pipelined(lambda block: third.set() if block == 3 else None))
+    assert third.is_set()
+    assert overtaken == [False]
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+@pytest.mark.parametrize("fails", ["first", "last"])
+def test_an_error_in_writing_stops_the_run_and_leaves_whole_files(
+    run, tmp_path, tiny_encoder, monkeypatch, fails
+):
+    files = 3 * len(Run(tmp_path / "whole", tiny_encoder)(SENTENCES, FakeEncoder()).shards)
+    wrong = 2 if fails == "first" else files
+    writes: list[str] = []
+    write_bytes = Path.write_bytes
+
+    def half(path: Path, data: bytes) -> int:
+        if ".h5." in path.name and "sha256" not in path.name:
+            writes.append(path.name)
+            if len(writes) == wrong:
+                write_bytes(path, data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(path, data)
+
+    encoder = FakeEncoder()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", half)
+        with pytest.raises(OSError, match="No space left on device"):
+            run(SENTENCES, encoder)
+    assert len(writes) == wrong
+    assert len(encoder.calls) == (2 if fails == "first" else files // 3)
+    assert_whole(run)
+    assert len(files_of(run)) == wrong - 1
+    again = FakeEncoder()
+    plan = run(SENTENCES, again)
+    assert_stored(run, plan, SENTENCES)
+    if fails == "last":
+        assert len(again.calls) <= 1
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+def test_an_error_in_tokenising_stops_the_run_and_leaves_the_blocks_before(run):
+    plain = run.tokenizer
+
+    def fail(block: int) -> None:
+        if block == 3:
+            raise EncoderError("its tokenizer is damaged")
+
+    run.tokenizer = Tokenizer(plain, fail)
+    stopped = FakeEncoder()
+    with pytest.raises(EncoderError, match="its tokenizer is damaged"):
+        run(SENTENCES, stopped)
+    run.tokenizer = plain
+    assert len(stopped.calls) == 2
+    assert_whole(run)
+    assert len(files_of(run)) == 2 * 3
+    again = FakeEncoder()
+    plan = run(SENTENCES, again)
+    assert len(stopped.rows) + len(again.rows) == len(SENTENCES)
+    assert_stored(run, plan, SENTENCES)
+
+
+@pytest.mark.usefixtures("_block_per_shard")
+def test_an_error_in_encoding_stops_the_run_and_leaves_the_blocks_before(run):
+    def fail(block: int) -> None:
+        if block == 3:
+            raise EncoderError("its weights are damaged")
+
+    with pytest.raises(EncoderError, match="its weights are damaged"):
+        run(SENTENCES, Pipelined(fail))
+    assert_whole(run)
+    assert len(files_of(run)) == 2 * 3
