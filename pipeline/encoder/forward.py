@@ -26,8 +26,14 @@ import torch
 from torch import Tensor
 
 from pipeline.encoder.attention import RowLayout
+from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import LoadedModel, keep_layers, load_model, use_packed_attention
-from pipeline.encoder.packing import batches_of_one_size, dummy_lengths, pack_by_length
+from pipeline.encoder.packing import (
+    DUMMY_TOKENS,
+    batches_of_one_size,
+    dummy_lengths,
+    pack_by_length,
+)
 from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.environment import gpu_tokens
 from pipeline.errors import EncoderError, MachineError
@@ -95,6 +101,8 @@ class FrozenEncoder:
         keep_layers(loaded, self.layers, folder)
         if loaded.packs:
             use_packed_attention(loaded)
+        if device.type == "cpu" and dtype == torch.float32:
+            fuse_gelu(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
         self._device_of_input = torch.device("cpu")
         self._pack_tokens = sum(_PROBE_LENGTHS)
         self._compare(probe, expected, folder)
