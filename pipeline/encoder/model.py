@@ -60,13 +60,17 @@ def load_model(folder: Path) -> LoadedModel:
     trusted = snapshot.runs_code
     with quiet_transformers():
         from transformers import AutoConfig, AutoModel
+        from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
         try:
             config = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trusted
             )
             _refuse_decoder(config, folder)
-            model, info = AutoModel.from_pretrained(
+            own = getattr(config, "auto_map", {}).get("AutoModel") if trusted else None
+            # AutoModel would give the class that it loaded first, whatever has changed since.
+            model_class = get_class_from_dynamic_module(own, folder) if own else AutoModel
+            model, info = model_class.from_pretrained(
                 folder,
                 config=config,
                 local_files_only=True,

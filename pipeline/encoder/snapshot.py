@@ -280,7 +280,7 @@ def _code_files(files: Mapping[str, Path], source: str) -> list[str]:
                     f"encoder source {source!r}: its code is in {name.split('--')[0]!r}, not in "
                     "the model; save the model with its code in a folder, and use that"
                 )
-    code = [name for name in files if name.endswith(".py")]
+    code = [name for name in files if name.endswith(".py") and "/" not in name]
     if not mapped or not code:
         raise EncoderError(
             f"encoder source {source!r}: has no code of its own; remove trust_remote_code"

@@ -5,11 +5,15 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from conftest import write_tiny_bert
 
+from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import (
     changed_files,
@@ -19,7 +23,10 @@ from pipeline.encoder.snapshot import (
     source_config,
     source_files,
 )
+from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.errors import EncoderError
+from pipeline.extraction.run import recipe_of
+from pipeline.store.settings import FeaturesSettings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -305,3 +312,263 @@ def test_damaged_descriptions_are_named(tiny_encoder, tmp_path, file, content):
 
 def test_longest_row_is_what_the_model_has_positions_for(tiny_encoder: Path) -> None:
     assert read_snapshot(tiny_encoder, verify=False).longest_row() == 64
+
+
+@pytest.mark.parametrize(
+    ("config", "longest"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": None}, 512),
+        ({"model_type": "roberta", "max_position_embeddings": 513, "pad_token_id": 0}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "camembert", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
+        ({"model_type": "distilbert", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ({"model_type": "modernbert", "max_position_embeddings": 8192, "pad_token_id": 5}, 8192),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ({"model_type": "nomic_bert", "n_positions": 2048}, 2048),
+    ],
+)
+def test_longest_row_leaves_out_positions_that_padding_takes(encoder, config, longest):
+    (encoder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert read_snapshot(encoder, verify=False).longest_row() == longest
+
+
+def test_model_without_a_number_of_positions_is_one_line(encoder):
+    (encoder / "config.json").write_text('{"model_type": "bert"}', encoding="utf-8")
+    with pytest.raises(EncoderError, match="has no max_position_embeddings"):
+        read_snapshot(encoder, verify=False).longest_row()
+
+
+def test_model_with_a_decoder_is_refused(source, tmp_path):
+    change_config(source, model_type="t5", is_encoder_decoder=True)
+    with pytest.raises(EncoderError, match="its type 't5' has a decoder too") as caught:
+        materialise(folder_settings(source), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+CODE = {
+    "configuration_frostbert.py": """
+from transformers import BertConfig
+
+
+class FrostBertConfig(BertConfig):
+    model_type = "frostbert"
+""",
+    "layers_frostbert.py": """
+from transformers.models.bert.modeling_bert import BertEmbeddings
+
+FACTOR = 2.0
+
+
+class FrostEmbeddings(BertEmbeddings):
+    def forward(self, *args, **kwargs):
+        return FACTOR * super().forward(*args, **kwargs)
+""",
+    "modeling_frostbert.py": """
+from transformers import BertModel
+
+from .configuration_frostbert import FrostBertConfig
+from .layers_frostbert import FrostEmbeddings
+
+
+class FrostBertModel(BertModel):
+    config_class = FrostBertConfig
+
+    def __init__(self, config, **kwargs):
+        super().__init__(config, **kwargs)
+        self.embeddings = FrostEmbeddings(config)
+        self.post_init()
+""",
+}
+AUTO_MAP = {
+    "AutoConfig": "configuration_frostbert.FrostBertConfig",
+    "AutoModel": "modeling_frostbert.FrostBertModel",
+}
+CPU = torch.device("cpu")
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**config, **changes}), encoding="utf-8")
+
+
+def trusting(folder: Path) -> EncoderSettings:
+    return EncoderSettings(source=str(folder), revision=None, trust_remote_code=True)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path) -> Iterator[list[str]]:
+    """What transformers asks on the terminal; the code that it runs is copied below tmp_path."""
+    from transformers import dynamic_module_utils
+
+    questions: list[str] = []
+
+    def answer(question: str = "") -> str:
+        questions.append(question)
+        return "y"
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield questions
+    for name in [name for name in sys.modules if name.startswith("transformers_modules")]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def frost(source, asked) -> Path:
+    """The tiny BERT under a type of its own, whose code doubles the output of the embeddings."""
+    change_config(source, model_type="frostbert", auto_map=AUTO_MAP)
+    for name, code in CODE.items():
+        (source / name).write_text(code, encoding="utf-8")
+    return source
+
+
+def embeddings_of(folder: Path) -> np.ndarray:
+    [row] = RowTokenizer(folder, max_length=32)([("wolf", "bear", "ice")])
+    [(_, states)] = FrozenEncoder(folder, layers=[0, 2], device=CPU).encode([row])
+    assert np.isfinite(states[2]).all()
+    return states[0]
+
+
+def test_code_of_a_model_is_not_copied_unless_it_is_trusted(frost, tmp_path):
+    materialise(folder_settings(frost), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.py"))
+    snapshot = read_snapshot(tmp_path / "out", verify=True)
+    assert not snapshot.runs_code
+    assert set(snapshot.fingerprint()) == {"weights", "config", "tokenizer"}
+
+
+def test_model_that_needs_code_of_its_own_is_refused_with_advice(frost, asked, tmp_path):
+    materialise(folder_settings(frost), tmp_path / "out")
+    for name, code in CODE.items():  # as if somebody had put it there
+        (tmp_path / "out" / name).write_text(code, encoding="utf-8")
+    RowTokenizer(tmp_path / "out", max_length=32)
+    with pytest.raises(EncoderError, match="read it, and set trust_remote_code: true") as caught:
+        FrozenEncoder(tmp_path / "out", layers=[1], device=CPU)
+    assert "\n" not in str(caught.value)
+    assert asked == []
+    assert not (tmp_path / "modules").exists()
+
+
+def test_trusted_code_is_copied_and_run(frost, asked, tiny_encoder, tmp_path):
+    materialise(trusting(frost), tmp_path / "out")
+    snapshot = read_snapshot(tmp_path / "out", verify=True)
+    assert snapshot.runs_code
+    assert snapshot.fingerprint()["code"] == {name: sha256(frost / name) for name in CODE}
+    plain = embeddings_of(tiny_encoder)
+    np.testing.assert_array_equal(embeddings_of(tmp_path / "out"), 2 * plain)
+    assert asked == []
+
+
+def test_edited_code_is_another_recipe_and_gives_other_states(frost, tiny_encoder, tmp_path):
+    materialise(trusting(frost), tmp_path / "out")
+    before = read_snapshot(tmp_path / "out", verify=True)
+    first = embeddings_of(tmp_path / "out")
+    layers = frost / "layers_frostbert.py"
+    layers.write_text(CODE["layers_frostbert.py"].replace("2.0", "3.0"), encoding="utf-8")
+    assert changed_files(trusting(frost), tmp_path / "out") == ["layers_frostbert.py"]
+    materialise(trusting(frost), tmp_path / "out")
+    after = read_snapshot(tmp_path / "out", verify=True)
+    settings = FeaturesSettings(
+        corpus="c",
+        encoder="e",
+        layers=(1,),
+        max_length=32,
+        long_texts="truncate",
+        storage_dtype="float16",
+        shard_tokens=256,
+    )
+    assert recipe_of(settings, before).digest() != recipe_of(settings, after).digest()
+    plain = embeddings_of(tiny_encoder)
+    np.testing.assert_array_equal(first, 2 * plain)
+    np.testing.assert_array_equal(embeddings_of(tmp_path / "out"), 3 * plain)
+
+
+def test_verify_detects_changed_code(frost, tmp_path):
+    materialise(trusting(frost), tmp_path / "out")
+    with (tmp_path / "out" / "modeling_frostbert.py").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    with pytest.raises(EncoderError, match=r"modeling_frostbert\.py: is not the file"):
+        read_snapshot(tmp_path / "out", verify=True)
+
+
+def test_positions_of_a_models_own_type_may_be_counted_from_padding(source, asked, tmp_path):
+    """Its type is in no list, but its embeddings show it."""
+    from transformers import RobertaConfig, RobertaModel
+
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = RobertaConfig(
+        vocab_size=120,
+        intermediate_size=64,
+        max_position_embeddings=34,
+        type_vocab_size=1,
+        pad_token_id=1,
+        **sizes,
+    )
+    RobertaModel(config).save_pretrained(source)
+    configuration = CODE["configuration_frostbert.py"].replace("Bert", "Roberta")
+    (source / "configuration_frostbert.py").write_text(configuration, encoding="utf-8")
+    (source / "modeling_frostbert.py").write_text(
+        "from transformers import RobertaModel\n\n"
+        "from .configuration_frostbert import FrostRobertaConfig\n\n\n"
+        "class FrostRobertaModel(RobertaModel):\n    config_class = FrostRobertaConfig\n",
+        encoding="utf-8",
+    )
+    auto_map = {name: target.replace("Bert", "Roberta") for name, target in AUTO_MAP.items()}
+    change_config(source, model_type="frostbert", auto_map=auto_map)
+    materialise(trusting(source), tmp_path / "out")
+    encoder = FrozenEncoder(tmp_path / "out", layers=[2], device=CPU)
+
+    def states(length: int) -> np.ndarray:
+        ids, zeros = np.full(length, 7, np.int32), np.zeros(length, np.int8)
+        [(_, by_layer)] = encoder.encode([TokenisedRow.bare(ids, zeros)])
+        return by_layer[2]
+
+    assert states(32).shape == (32, 64)
+    with pytest.raises(EncoderError, match="a row of 33 tokens: the encoder has positions for 32"):
+        states(33)
+
+
+@pytest.mark.parametrize("target", ["org/repo--modeling_frostbert.X", ["org/repo--slow.X", None]])
+def test_code_in_another_repository_is_refused(frost, tmp_path, target):
+    change_config(frost, auto_map={**AUTO_MAP, "AutoModel": target})
+    with pytest.raises(EncoderError, match="its code is in 'org/repo', not in the model") as caught:
+        materialise(trusting(frost), tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lacks", ["auto_map", "code"])
+def test_trust_in_a_model_without_code_is_refused(frost, tmp_path, lacks):
+    if lacks == "auto_map":
+        change_config(frost, auto_map={})
+    else:
+        for name in CODE:
+            (frost / name).unlink()
+    with pytest.raises(EncoderError, match="has no code of its own; remove trust_remote_code"):
+        materialise(trusting(frost), tmp_path / "out")
+
+
+def test_code_below_the_model_is_not_part_of_it(frost):
+    files = source_files(trusting(frost))
+    below = {"tests/test_frostbert.py": frost / "modeling_frostbert.py"}
+    chosen = encoder_files({**files, **below}, str(frost), with_code=True)
+    assert {name for name in chosen if name.endswith(".py")} == set(CODE)
+
+
+def test_files_of_ordinary_models_are_what_they_were(source, tmp_path):
+    """No key of the description, and so no recipe, changed when models with code were added."""
+    (source / "train.py").write_text("raise RuntimeError", encoding="utf-8")
+    materialise(folder_settings(source), tmp_path / "out")
+    description = json.loads((tmp_path / "out" / "encoder.json").read_text(encoding="utf-8"))
+    keys = ["source", "revision", "model_type", "depth", "width", "weights", "config", "tokenizer"]
+    assert list(description) == keys
+    assert not (tmp_path / "out" / "train.py").exists()
+    snapshot = read_snapshot(tmp_path / "out", verify=True)
+    assert snapshot.fingerprint() == {key: description[key] for key in keys[-3:]}
