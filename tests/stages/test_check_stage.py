@@ -64,6 +64,23 @@ def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
     assert result.exit_code == 0, result.output
 
 
+NEWS: dict[str, Any] = VALID["features"]["news"]  # max_length: 128
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"long_texts": "window", "stride": 0},
+        {"long_texts": "window", "stride": 125},
+        {"compute_dtype": "bfloat16"},
+        {"compute_dtype": "float16"},
+    ],
+)
+def test_windows_and_precisions_are_valid(check: Callable[[Any], Result], row: Any) -> None:
+    result = check(changed("features.news", NEWS | row))
+    assert result.exit_code == 0, result.output
+
+
 MISTAKES = [
     ("heads.news_topic.hiden", 1, "heads.news_topic.hiden: unknown key"),
     ("heads.news_topic.recurrent.cel", 1, "recurrent.cel: unknown key; did you mean 'cell'?"),
@@ -90,6 +107,26 @@ MISTAKES = [
     ("features.news.encoder", "bert", "features.news.encoder: there is no encoders.bert"),
     ("features.news.storage_dtype", "int8", "storage_dtype: input should be 'float16'"),
     ("features.news.max_length", 2, "max_length: input should be greater than or equal to 4"),
+    ("features.news.long_texts", "split", "long_texts: input should be 'window', 'truncate' or"),
+    ("features.news.long_texts", "window", "features.news: 'stride' is the number of tokens"),
+    ("features.news.stride", 16, "features.news: 'stride' is the number of tokens that neighbour"),
+    ("features.news", NEWS | {"long_texts": "error", "stride": 16}, "window needs it, and nothing"),
+    (
+        "features.news",
+        NEWS | {"long_texts": "window", "stride": 126},
+        "features.news: windows of 128 tokens, 2 of them special, that share 126 do not move",
+    ),
+    (
+        "features.news",
+        NEWS | {"long_texts": "window", "stride": -1},
+        "features.news.stride: input should be greater than or equal to 0",
+    ),
+    (
+        "features.news.compute_dtype",
+        "float8",
+        "features.news.compute_dtype: input should be 'float",
+    ),
+    ("encoders.minilm.trust_remote_code", "yes", "trust_remote_code: input should be a valid bool"),
     ("encoders.minilm.source", "package:no_such/model", "no installed package has files under"),
     ("encoders.minilm.source", "./nowhere", "no such folder"),
     ("encoders.minilm.source", "bert-base-uncased", "a Hub model needs a commit"),

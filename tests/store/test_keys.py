@@ -43,10 +43,29 @@ def test_recipe_digest_is_that_of_its_canonical_json():
         {"long_texts": "error"},
         {"compute_dtype": "bfloat16"},
         {"storage_dtype": "float32"},
+        {"stride": 0},
+        {"stride": 32},
     ],
 )
 def test_every_field_of_a_recipe_changes_its_digest(change):
     assert dataclasses.replace(RECIPE, **change).digest() != RECIPE.digest()
+
+
+WINDOWED = dataclasses.replace(RECIPE, long_texts="window", stride=32)
+
+
+def test_the_stride_is_in_a_recipe_only_where_texts_are_read_in_windows():
+    """Recipes without it are, and their stores stay, what they were before there were windows."""
+    assert set(WINDOWED.as_json()) - set(RECIPE.as_json()) == {"stride"}
+    assert dataclasses.replace(WINDOWED, stride=0).as_json()["stride"] == 0
+    assert WINDOWED.digest() != dataclasses.replace(WINDOWED, stride=31).digest()
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, WINDOWED, dataclasses.replace(WINDOWED, stride=0)])
+def test_a_recipe_is_read_back_from_its_json(recipe):
+    read = Recipe.from_json(json.loads(json.dumps(recipe.as_json())))
+    assert read == recipe
+    assert read.digest() == recipe.digest()
 
 
 def test_recipe_digest_does_not_depend_on_the_order_of_files():
