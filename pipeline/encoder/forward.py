@@ -17,6 +17,7 @@ own length: the padded length is the next multiple of 16, and rows repeat to fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ class FrozenEncoder:
         self.width = loaded.width
         self._loaded = loaded
         self._model = loaded.model
-        probe = _probe_rows(loaded)
-        expected = [_one_row(loaded, row, self.layers) for row in probe]
+        with _refusing(loaded, folder):
+            probe = _probe_rows(loaded)
+            expected = [_one_row(loaded, row, self.layers) for row in probe]
         keep_layers(loaded, self.layers, folder)
         if loaded.packs:
             use_packed_attention(loaded)
@@ -224,11 +226,8 @@ class FrozenEncoder:
         folder: Path,
     ) -> None:
         kind = self._model.config.model_type
-        try:
+        with _refusing(self._loaded, folder):
             encoded = list(self._states(rows))
-        except Exception as error:  # whatever a model of an unknown type may raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error
         for index, states in encoded:
             for layer, values in states.items():
                 difference = float(np.abs(values - expected[index][layer]).max())
@@ -237,6 +236,17 @@ class FrozenEncoder:
                         f"{folder}: its type {kind!r} is not supported: in company a row has other "
                         f"states at layer {layer} than alone (by {difference:.1g})"
                     )
+
+
+@contextmanager
+def _refusing(loaded: LoadedModel, folder: Path) -> Iterator[None]:
+    """Whatever a model of a type that nobody tried may raise becomes one line that names it."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        kind = loaded.model.config.model_type
+        raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error
 
 
 def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
@@ -260,6 +270,8 @@ def _one_row(loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]) -> S
     if loaded.segments:
         inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
     hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
+    if hidden is None:
+        raise ValueError("it gives no hidden states")
     return {layer: hidden[layer][0].numpy() for layer in layers}
 
 

@@ -97,8 +97,8 @@ def load_model(folder: Path) -> LoadedModel:
     offset, counted = _counted_positions(model)
     return LoadedModel(
         model=model,
-        depth=int(config.num_hidden_layers),
-        width=int(config.hidden_size),
+        depth=snapshot.depth,
+        width=snapshot.width,
         positions=snapshot.longest_row() if counted is None else counted,
         padding=offset if offset is not None else int(padding or 0),
         counts_from_padding=offset is not None,

@@ -490,6 +490,36 @@ def test_edited_code_is_another_recipe_and_gives_other_states(frost, tiny_encode
     np.testing.assert_array_equal(embeddings_of(tmp_path / "out"), 3 * plain)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "    def forward(self, input_ids, output_hidden_states, **kwargs):\n        "
+            + "return super().forward(input_ids, **kwargs)\n",
+            "its type 'frostbert' is not supported: it gives no hidden states",
+        ),
+        (
+            "    def forward(self, input_ids):\n        return super().forward(input_ids)\n",
+            "its type 'frostbert' is not supported: .* unexpected keyword argument",
+        ),
+        (
+            "    def __init__(self, config):\n        raise KeyError('snow')\n",
+            "cannot be loaded: 'snow'",
+        ),
+        ("    def forward(self:\n", "cannot be loaded: "),
+    ],
+)
+def test_code_that_is_of_no_use_is_one_line(frost, tmp_path, code, reason):
+    modeling = frost / "modeling_frostbert.py"
+    start = CODE["modeling_frostbert.py"].split("    def __init__")[0]
+    modeling.write_text(start + code, encoding="utf-8")
+    materialise(trusting(frost), tmp_path / "out")
+    with pytest.raises(EncoderError, match=reason) as caught:
+        FrozenEncoder(tmp_path / "out", layers=[1], device=CPU)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / "out") in str(caught.value)
+
+
 def test_verify_detects_changed_code(frost, tmp_path):
     materialise(trusting(frost), tmp_path / "out")
     with (tmp_path / "out" / "modeling_frostbert.py").open("a", encoding="utf-8") as file:
