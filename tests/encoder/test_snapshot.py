@@ -494,8 +494,9 @@ def test_edited_code_is_another_recipe_and_gives_other_states(frost, tiny_encode
     ("code", "reason"),
     [
         (
-            "    def forward(self, input_ids, output_hidden_states, **kwargs):\n        "
-            + "return super().forward(input_ids, **kwargs)\n",
+            """    def forward(self, input_ids, output_hidden_states, **kwargs):
+        return super().forward(input_ids, **kwargs)
+""",
             "its type 'frostbert' is not supported: it gives no hidden states",
         ),
         (
