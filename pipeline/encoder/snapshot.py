@@ -21,9 +21,10 @@ from pipeline.packages import PackageFilesMissingError, package_files
 
 DESCRIPTION = "encoder.json"
 CONFIG = "config.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
@@ -271,15 +272,18 @@ def _files(settings: EncoderSettings) -> dict[str, Path]:
 
 
 def _code_files(files: Mapping[str, Path], source: str) -> list[str]:
-    """The model's own Python files, which its configuration must name as its own."""
-    mapped = _json_object(files[CONFIG], source).get("auto_map", {})
-    for target in mapped.values():
-        for name in target if isinstance(target, list) else [target]:
-            if name is not None and "--" in name:
-                raise EncoderError(
-                    f"encoder source {source!r}: its code is in {name.split('--')[0]!r}, not in "
-                    "the model; save the model with its code in a folder, and use that"
-                )
+    """The model's own Python files, which its configurations must name as its own."""
+    mapped: list[str | None] = []
+    for name in (CONFIG, TOKENIZER_CONFIG):
+        named = _json_object(files[name], source).get("auto_map", {}) if name in files else {}
+        for target in named.values() if isinstance(named, dict) else named:
+            mapped += target if isinstance(target, list) else [target]
+    for target in mapped:
+        if target is not None and "--" in target:
+            raise EncoderError(
+                f"encoder source {source!r}: its code is in {target.split('--')[0]!r}, not in "
+                "the model; save the model with its code in a folder, and use that"
+            )
     code = [name for name in files if name.endswith(".py") and "/" not in name]
     if not mapped or not code:
         raise EncoderError(

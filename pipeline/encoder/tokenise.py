@@ -282,6 +282,8 @@ def _load(folder: Path) -> Tokenizer:
             )
         except Exception as error:  # tokenizers raises bare Exception for damaged files
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if not trusted and "trust_remote_code" in str(error):
+                reason = "it needs Python code of its own; read it, and set trust_remote_code: true"
             raise EncoderError(f"{folder}: its tokenizer cannot be read: {reason}") from error
     if not tokenizer.is_fast:
         raise EncoderError(f"{folder}: its tokenizer has no fast (tokenizers) implementation")

@@ -391,8 +391,8 @@ AUTO_MAP = {
 CPU = torch.device("cpu")
 
 
-def change_config(folder: Path, **changes: object) -> None:
-    path = folder / "config.json"
+def change_config(folder: Path, name: str = "config.json", **changes: object) -> None:
+    path = folder / name
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**config, **changes}), encoding="utf-8")
 
@@ -573,6 +573,53 @@ def test_code_in_another_repository_is_refused(frost, tmp_path, target):
         materialise(trusting(frost), tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+TOKENIZER = """
+from transformers import PreTrainedTokenizerFast
+
+
+class FrostTokenizer(PreTrainedTokenizerFast):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        from tokenizers import normalizers
+
+        self.backend_tokenizer.normalizer = normalizers.Replace("ice", "fox")
+"""
+
+
+@pytest.fixture
+def frost_tokenizer(source, asked) -> Path:
+    """The tiny BERT with a tokenizer of its own, which reads foxes for ice."""
+    (source / "tokenization_frost.py").write_text(TOKENIZER, encoding="utf-8")
+    change_config(
+        source,
+        "tokenizer_config.json",
+        tokenizer_class="FrostTokenizer",
+        auto_map={"AutoTokenizer": [None, "tokenization_frost.FrostTokenizer"]},
+    )
+    return source
+
+
+def test_code_of_a_tokenizer_is_run_only_where_it_is_trusted(frost_tokenizer, asked, tmp_path):
+    materialise(folder_settings(frost_tokenizer), tmp_path / "plain")
+    with pytest.raises(EncoderError, match="set trust_remote_code: true") as caught:
+        RowTokenizer(tmp_path / "plain", max_length=8)
+    assert "\n" not in str(caught.value)
+    materialise(trusting(frost_tokenizer), tmp_path / "trusted")
+    assert set(read_snapshot(tmp_path / "trusted", verify=True).code) == {"tokenization_frost.py"}
+    of_ice, of_fox = RowTokenizer(tmp_path / "trusted", max_length=8)(["the ice", "the fox"])
+    np.testing.assert_array_equal(of_ice.input_ids, of_fox.input_ids)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "named", [["org/repo--slow.X", None], {"AutoTokenizer": ["org/repo--X", None]}]
+)
+def test_code_of_a_tokenizer_in_another_repository_is_refused(frost_tokenizer, tmp_path, named):
+    change_config(frost_tokenizer, "tokenizer_config.json", auto_map=named)
+    with pytest.raises(EncoderError, match="its code is in 'org/repo', not in the model"):
+        materialise(trusting(frost_tokenizer), tmp_path / "out")
 
 
 @pytest.mark.parametrize("lacks", ["auto_map", "code"])
