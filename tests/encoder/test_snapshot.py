@@ -589,16 +589,16 @@ class FrostTokenizer(PreTrainedTokenizerFast):
 
 
 @pytest.fixture
-def frost_tokenizer(source, asked) -> Path:
-    """The tiny BERT with a tokenizer of its own, which reads foxes for ice."""
-    (source / "tokenization_frost.py").write_text(TOKENIZER, encoding="utf-8")
+def frost_tokenizer(frost) -> Path:
+    """The same with a tokenizer of its own, which reads foxes for ice."""
+    (frost / "tokenization_frost.py").write_text(TOKENIZER, encoding="utf-8")
     change_config(
-        source,
+        frost,
         "tokenizer_config.json",
         tokenizer_class="FrostTokenizer",
         auto_map={"AutoTokenizer": [None, "tokenization_frost.FrostTokenizer"]},
     )
-    return source
+    return frost
 
 
 def test_code_of_a_tokenizer_is_run_only_where_it_is_trusted(frost_tokenizer, asked, tmp_path):
@@ -607,7 +607,8 @@ def test_code_of_a_tokenizer_is_run_only_where_it_is_trusted(frost_tokenizer, as
         RowTokenizer(tmp_path / "plain", max_length=8)
     assert "\n" not in str(caught.value)
     materialise(trusting(frost_tokenizer), tmp_path / "trusted")
-    assert set(read_snapshot(tmp_path / "trusted", verify=True).code) == {"tokenization_frost.py"}
+    code = read_snapshot(tmp_path / "trusted", verify=True).code
+    assert set(code) == {*CODE, "tokenization_frost.py"}
     of_ice, of_fox = RowTokenizer(tmp_path / "trusted", max_length=8)(["the ice", "the fox"])
     np.testing.assert_array_equal(of_ice.input_ids, of_fox.input_ids)
     assert asked == []
