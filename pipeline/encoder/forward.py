@@ -42,7 +42,9 @@ from pipeline.errors import EncoderError, MachineError
 PACK_TOKENS = 1024
 """Most tokens of the rows of a pack on a CPU, where more is slower (states leave the cache)."""
 
-_PROBE_LENGTHS = (5, 17, 40)
+_PROBE_LENGTHS = (5, 17, 200)
+"""Tokens of the rows that a model is tried with; the last is longer than a sliding window."""
+
 _PROBE_TOLERANCE = 1e-3
 """Another computation differs by far more, and rounding by far less, also in deep models."""
 

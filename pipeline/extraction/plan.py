@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.records import Text, parts
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
 from pipeline.extraction.recipes import windows_of
@@ -21,7 +19,8 @@ from pipeline.store.local import LocalStore
 from pipeline.store.shards import shard_boundaries
 
 _TOKENISE_TEXTS = 1000
-"""Texts that are tokenised at a time."""
+_TOKENISE_CHARACTERS = 1_000_000
+"""Most texts, and about how many characters, that are tokenised at a time."""
 
 Texts = Callable[[], Iterator[tuple[str, Text]]]
 """Opens the corpus anew: ``(id, text or words)`` in order. It is read twice, never held."""
@@ -164,11 +163,11 @@ def plan_rows(
             lengths[row], full_lengths[row] = known
     windows = windows_of(recipe)
     new = ((row, text) for row, text in distinct_inputs(texts, rows) if row in unknown)
-    for chunk in _chunks(new if unknown else (), _TOKENISE_TEXTS):
+    for chunk in _chunks(new if unknown else ()):
         for (row, _), tokens in zip(chunk, tokenizer([text for _, text in chunk]), strict=True):
             lengths[row], full_lengths[row] = tokens.length, tokens.full_length
             if windows is not None and tokens.length > windows.max_length:
-                _refuse_standing(rows, row, windows.room(tokens), windows.stride)
+                _refuse_pair_without_room(rows, row, windows.room(tokens), windows.stride)
     if recipe.long_texts == "error":
         _refuse_long(rows, full_lengths, recipe.max_length)
     boundaries = shard_boundaries(rows.keys, lengths.tolist(), shard_tokens=shard_tokens)
@@ -250,7 +249,7 @@ def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_leng
         )
 
 
-def _refuse_standing(rows: CorpusRows, row: int, room: int, stride: int) -> None:
+def _refuse_pair_without_room(rows: CorpusRows, row: int, room: int, stride: int) -> None:
     """A pair's shorter text is in every window; the longer one may have no room to move."""
     if room <= stride:
         example = rows.example_ids[int(np.flatnonzero(rows.example_rows == row)[0])]
@@ -261,7 +260,14 @@ def _refuse_standing(rows: CorpusRows, row: int, room: int, stride: int) -> None
         )
 
 
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, size)):
+def _chunks(inputs: Iterable[tuple[int, Text]]) -> Iterator[list[tuple[int, Text]]]:
+    chunk: list[tuple[int, Text]] = []
+    characters = 0
+    for row, text in inputs:
+        chunk.append((row, text))
+        characters += sum(map(len, parts(text)))
+        if len(chunk) >= _TOKENISE_TEXTS or characters >= _TOKENISE_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk

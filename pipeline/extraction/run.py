@@ -72,7 +72,8 @@ def extract(
 
     Raises:
         EncoderError: the encoder is damaged, lacks a layer, or takes shorter texts only.
-        DataError: a text is too long and the settings call that an error.
+        DataError: a text is too long and the settings call that an error, or one of a pair fills
+            the windows over the other.
         MachineError: the disk or the device does not allow it.
         StoreError: a state is not finite in the storage precision.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FORMAT_VERSION = 1
-EXTRACTOR_VERSION = 1
+EXTRACTOR_VERSION = 2
 """Raised whenever the values that extraction writes for the same recipe change."""
 
 # In data/features/<features>/

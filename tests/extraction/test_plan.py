@@ -217,3 +217,19 @@ def test_stored_rows_are_not_tokenised_again(plan, tokenizer, store):
     expected = plan_of([*texts[:40], new, *texts[40:]], tokenizer)
     assert again.lengths.tolist() == expected.lengths.tolist()
     assert again.shards == expected.shards
+
+
+def test_long_texts_are_tokenised_few_at_a_time(tokenizer, monkeypatch):
+    monkeypatch.setattr(plan_module, "_TOKENISE_CHARACTERS", 40)
+    sizes: list[int] = []
+    tokenise = RowTokenizer.__call__
+
+    def counting(self: RowTokenizer, texts: list) -> list:
+        sizes.append(len(texts))
+        return tokenise(self, texts)
+
+    monkeypatch.setattr(RowTokenizer, "__call__", counting)
+    texts = ["ice " * 3, "fox " * 20, "wolf", ("bear", "moon" * 12), "sun"]
+    plan = plan_of(texts, tokenizer)
+    assert sizes == [2, 2, 1]
+    assert plan.lengths.tolist() == [row.length for row in tokenizer(texts)]

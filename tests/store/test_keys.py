@@ -29,7 +29,7 @@ FORMS = {str: "text", tuple: "words", TextPair: "pair"}
 def test_recipe_digest_is_that_of_its_canonical_json():
     canonical = (
         '{"compute_dtype":"float32","encoder":{"config":{},"tokenizer":{},'
-        '"weights":{"model.safetensors":"aa"}},"extractor":1,"format":1,"long_texts":"truncate",'
+        '"weights":{"model.safetensors":"aa"}},"extractor":2,"format":1,"long_texts":"truncate",'
         '"max_length":128,"storage_dtype":"float16"}'
     )
     assert RECIPE.digest() == hashlib.sha256(canonical.encode()).hexdigest()
