@@ -105,7 +105,7 @@ def keep_tensors(folder: Path, keep: Callable[[str], bool]) -> None:
 
 
 def test_states_equal_transformers_one_sentence_at_a_time(encoder, reference, tiny_encoder):
-    sentences = random_sentences(60)
+    sentences = random_sentences(120)
     rows = RowTokenizer(tiny_encoder, max_length=64)([*sentences, "", "The river of ice."])
     assert sum(row.length for row in rows) > PACK_TOKENS  # several packs
     for row, states in zip(rows, states_of(encoder, rows), strict=True):
