@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import VOCABULARY
+from encoded import bits, rows_of_lengths, states_of
 from families import CONFIGURATIONS, DEPTH, PADDED, materialise_family
 
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.errors import EncoderError
 
 CPU = torch.device("cpu")
 LAYERS = range(DEPTH + 1)
 LENGTHS = [2, 3, 5, 9, 16, 17, 30, 33, 48, 61, 64, 64, 20, 20, 20]
-
-
-def rows_of_lengths(lengths: Sequence[int], seed: int = 0) -> list[TokenisedRow]:
-    rng = np.random.default_rng(seed)
-    return [
-        TokenisedRow.bare(
-            rng.integers(5, len(VOCABULARY), length).astype(np.int32),
-            (np.arange(length) > length // 2).astype(np.int8),
-        )
-        for length in lengths
-    ]
-
-
-def states_of(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[dict]:
-    by_row = {
-        index: {layer: values.copy() for layer, values in states.items()}
-        for index, states in encoder.encode(rows)
-    }
-    return [by_row[index] for index in range(len(rows))]
-
-
-def bits(states: Sequence[dict], layers: Sequence[int] = LAYERS) -> list[bytes]:
-    return [row[layer].tobytes() for row in states for layer in layers]
 
 
 @pytest.fixture(scope="module", params=CONFIGURATIONS)
@@ -76,13 +53,6 @@ def reference(folder) -> Callable[..., list[np.ndarray]]:
         return [hidden[0].numpy() for hidden in output.hidden_states]
 
     return states
-
-
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def test_every_layer_equals_transformers_one_sentence_at_a_time(encoder, reference):

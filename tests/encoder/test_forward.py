@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import VOCABULARY, random_sentences
+from encoded import states_of
 
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.packing import DUMMY_TOKENS, dummy_lengths
@@ -35,15 +36,6 @@ def row_of(ids: Sequence[int], segments: Sequence[int] | None = None) -> Tokenis
 def rows_of_lengths(lengths: Sequence[int], seed: int = 0) -> list[TokenisedRow]:
     rng = np.random.default_rng(seed)
     return [row_of(rng.integers(0, len(VOCABULARY), length).tolist()) for length in lengths]
-
-
-def states_of(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[dict]:
-    """By row and layer, copied, so that no row keeps its pack."""
-    by_row = {
-        index: {layer: values.copy() for layer, values in states.items()}
-        for index, states in encoder.encode(rows)
-    }
-    return [by_row[index] for index in range(len(rows))]
 
 
 def assert_same_bits(ones: Sequence[dict], others: Sequence[dict]) -> None:
@@ -75,13 +67,6 @@ def reference(tiny_bert) -> Callable[..., list[np.ndarray]]:
         return [hidden[0].numpy() for hidden in output.hidden_states]
 
     return states
-
-
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import VOCABULARY
+from encoded import bits, rows_of_lengths, states_of
 from families import CONFIGURATIONS, materialise_family
 
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.errors import MachineError
 from pipeline.extraction.recipes import encoder_of
 from pipeline.extraction.run import recipe_of
@@ -37,41 +36,12 @@ def settings_of(**changes: object) -> FeaturesSettings:
     return FeaturesSettings(**values | changes)
 
 
-def rows_of_lengths(lengths: Sequence[int], seed: int = 0) -> list[TokenisedRow]:
-    rng = np.random.default_rng(seed)
-    return [
-        TokenisedRow.bare(
-            rng.integers(5, len(VOCABULARY), length).astype(np.int32), np.zeros(length, np.int8)
-        )
-        for length in lengths
-    ]
-
-
-def states_of(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[dict]:
-    by_row = {
-        index: {layer: values.copy() for layer, values in states.items()}
-        for index, states in encoder.encode(rows)
-    }
-    return [by_row[index] for index in range(len(rows))]
-
-
-def bits(states: Sequence[dict]) -> list[bytes]:
-    return [values.tobytes() for row in states for values in row.values()]
-
-
 def assert_close(states: Sequence[dict], expected: Sequence[dict]) -> None:
     for row, other in zip(states, expected, strict=True):
         for layer, values in row.items():
             assert values.dtype == np.float32
             largest = np.abs(other[layer]).max()
             assert 0 < np.abs(values - other[layer]).max() <= TOLERANCE * largest
-
-
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("family", CONFIGURATIONS)
