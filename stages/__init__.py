@@ -11,6 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 # still 9 s on an idle machine. It is read when torch is first imported, hence here.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
+# MKL, where torch has it, promises the same bits from run to run only in this mode: without it, how
+# threads' parts of a sum come together may depend on which thread was first. It costs nothing here.
+os.environ.setdefault("MKL_CBWR", "AUTO")
+
 if os.name == "nt":
     sys.exit("icehouse: native Windows is not supported; use WSL2 (see README.md)")
 try:
