@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.environment import choose_device, store_path, use_threads
+from pipeline.environment import choose_device, describe_device, store_path, use_threads
 from pipeline.errors import MachineError
 
 
@@ -135,3 +135,43 @@ def test_device_rejects_one_that_is_not_there(monkeypatch: pytest.MonkeyPatch, a
     monkeypatch.setenv("ICEHOUSE_DEVICE", asked)
     with pytest.raises(MachineError, match=f"ICEHOUSE_DEVICE={asked}: this machine has no such"):
         choose_device()
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "reason"),
+    [(False, False, ""), (True, False, "; ICEHOUSE_DEVICE"), (False, True, "; ICEHOUSE_DEVICE")],
+)
+def test_a_gpu_that_is_not_used_has_its_reason_said(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, reason: str
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    monkeypatch.setattr("pipeline.environment.Path", _NoDevices)
+    words = describe_device(torch.device("cpu"), 2)
+    assert words == f"cpu (2 threads{reason}{' keeps it off the GPU' if reason else ''})"
+
+
+@pytest.mark.parametrize("file", ["nvidia0", "kfd"])
+def test_a_gpu_that_torch_cannot_use_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str
+):
+    (tmp_path / file).touch()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(
+        "pipeline.environment.Path", lambda path: tmp_path / Path(path).relative_to("/dev")
+    )
+    words = describe_device(torch.device("cpu"), 1)
+    assert words == f"cpu (1 thread; there is a GPU, but torch {torch.__version__} cannot use it)"
+
+
+class _NoDevices:
+    """A machine whose /dev is empty."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def exists(self) -> bool:
+        return False
+
+    def glob(self, _pattern: str) -> list[Path]:
+        return []
