@@ -75,7 +75,10 @@ def _marked(example: Example, word: str) -> Example:
         example,
         id=f"{word} {example.id}",
         text=with_word(example.text, word),
-        labels={name: ("O", *tags) for name, tags in example.labels.items()},
+        labels={
+            name: ("O", *tags) if isinstance(tags, tuple) else tags
+            for name, tags in example.labels.items()
+        },
     )
 
 

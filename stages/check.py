@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.corpus.settings import CorpusSettings
+from pipeline.corpus.settings import STORED_KIND, CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
 from pipeline.environment import store_path
@@ -144,7 +144,7 @@ def _check_head(
             f"corpora.{head.corpus} has no label {head.label!r}; "
             f"it has: {', '.join(corpus.labels)}",
         )
-    kind, wanted = corpus.labels[head.label], LABEL_KIND[head.task]
+    kind, wanted = STORED_KIND[corpus.labels[head.label]], LABEL_KIND[head.task]
     if kind != wanted:
         raise params.error(
             ("heads", name, "task"),

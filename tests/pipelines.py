@@ -22,7 +22,7 @@ CORPUS = CorpusSettings(
     format="jsonl",
     id="id",
     words="words",
-    labels={"kind": "class", "tags": "tags"},
+    labels={"kind": "class", "tags": "iob2"},
     split=SplitSettings(train=0.6, dev=0.2, test=0.2),
     stratify="kind",
     seed=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from pipeline.corpus.lines import numbered_lines
 from pipeline.corpus.records import Example, Label, Text, TextPair
-from pipeline.corpus.settings import CorpusSettings
+from pipeline.corpus.settings import CorpusSettings, LabelKind
 from pipeline.errors import DataError
 
 
@@ -82,13 +83,32 @@ def _raw_text(row: dict[str, Any], name: str, where: str) -> str:
     return value
 
 
-def _label(row: dict[str, Any], name: str, kind: str, where: str) -> Label:
+def _label(row: dict[str, Any], name: str, kind: LabelKind, where: str) -> Label:
     value = _field(row, name, where)
-    if kind == "tags":
+    if kind == "number":
+        return _number(value, name, where)
+    if kind == "classes":
+        names = _strings(value, name, where)
+        if "" in names:
+            raise DataError(f"{where}: label {name!r} must hold no empty string")
+        return tuple(sorted(set(names)))
+    if kind != "class":
         return _strings(value, name, where)
     if not isinstance(value, str) or value == "":
         raise DataError(f"{where}: label {name!r} must be a non-empty string")
     return value
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise DataError(f"{where}: label {name!r} must be a number, without quotes")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DataError(f"{where}: label {name!r} must be a finite number")
+    return number
 
 
 def _strings(value: Any, name: str, where: str) -> tuple[str, ...]:

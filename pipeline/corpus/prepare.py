@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.corpus.records import Example, Text
-from pipeline.corpus.settings import SPLITS, CorpusSettings
+from pipeline.corpus.schemes import first_fault, to_bio
+from pipeline.corpus.settings import SCHEMES, SPLITS, STORED_KIND, CorpusSettings
 from pipeline.corpus.splits import split_rows
 
 
@@ -31,6 +33,8 @@ def prepare(examples: Sequence[Example], settings: CorpusSettings) -> PreparedCo
         The corpus, with a report of rows and labels per split, inputs that occur more than once,
         and repeated inputs whose labels conflict.
     """
+    repaired = {name: 0 for name, kind in settings.labels.items() if kind in SCHEMES}
+    examples = [_in_bio(example, settings, repaired) for example in examples]
     strata = settings.stratify and [str(example.labels[settings.stratify]) for example in examples]
     splits = split_rows(
         [example.text for example in examples],
@@ -43,13 +47,27 @@ def prepare(examples: Sequence[Example], settings: CorpusSettings) -> PreparedCo
         texts=[example.text for example in examples],
         labels=[dict(example.labels) for example in examples],
         splits=splits,
-        kinds=dict(settings.labels),
-        report=_report(examples, splits, settings),
+        kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
+        report=_report(examples, splits, settings, repaired),
     )
 
 
+def _in_bio(example: Example, settings: CorpusSettings, repaired: dict[str, int]) -> Example:
+    """The example with its entity tags in BIO; counts what had to be repaired on the way."""
+    labels = dict(example.labels)
+    for name, kind in settings.labels.items():
+        scheme, tags = SCHEMES.get(kind), labels[name]
+        if scheme and isinstance(tags, tuple):
+            repaired[name] += first_fault(tags, scheme) is not None
+            labels[name] = to_bio(tags, scheme)
+    return replace(example, labels=labels)
+
+
 def _report(
-    examples: Sequence[Example], splits: Sequence[str], settings: CorpusSettings
+    examples: Sequence[Example],
+    splits: Sequence[str],
+    settings: CorpusSettings,
+    repaired: dict[str, int],
 ) -> dict[str, Any]:
     groups: defaultdict[Text, list[Example]] = defaultdict(list)
     for example in examples:
@@ -68,20 +86,36 @@ def _report(
                 for label in settings.labels
             },
         },
+        **({"rows_with_repaired_tags": repaired} if repaired else {}),
         "labels": {
-            label: {name: _count(examples, splits, label, name) for name in SPLITS}
+            label: {name: _summary(examples, splits, label, name) for name in SPLITS}
             for label in settings.labels
         },
     }
 
 
-def _count(
+def _summary(
     examples: Sequence[Example], splits: Sequence[str], label: str, split: str
-) -> dict[str, int]:
-    """How often each class or tag occurs in one split."""
+) -> dict[str, Any]:
+    """Of one split: how often each class or tag occurs, or how its numbers are spread."""
+    values = [
+        example.labels[label]
+        for example, name in zip(examples, splits, strict=True)
+        if name == split
+    ]
+    if values and isinstance(values[0], float):
+        return _spread([value for value in values if isinstance(value, float)])
     counts: Counter[str] = Counter()
-    for example, name in zip(examples, splits, strict=True):
-        if name == split:
-            value = example.labels[label]
-            counts.update([value] if isinstance(value, str) else value)
+    for value in values:
+        counts.update([value] if isinstance(value, str) else value)  # type: ignore[arg-type]
     return dict(sorted(counts.items()))
+
+
+def _spread(numbers: Sequence[float]) -> dict[str, float]:
+    return {
+        "count": len(numbers),
+        "mean": statistics.fmean(numbers),
+        "deviation": statistics.pstdev(numbers),
+        "minimum": min(numbers),
+        "maximum": max(numbers),
+    }

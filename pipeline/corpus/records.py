@@ -18,8 +18,8 @@ class TextPair:
 Text: TypeAlias = str | tuple[str, ...] | TextPair
 """The input of one example: raw text, words that are already split, or a pair of raw texts."""
 
-Label: TypeAlias = str | tuple[str, ...]
-"""One class per example, or one tag per word."""
+Label: TypeAlias = str | tuple[str, ...] | float
+"""One class per example; its classes, or one tag per word; or a number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,27 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.corpus.schemes import Scheme
 from pipeline.params import Section
 
-LabelKind = Literal["class", "tags"]
+LabelKind = Literal["class", "classes", "number", "tags", "iob1", "iob2", "bioes"]
+WORD_KINDS = frozenset({"tags", "iob1", "iob2", "bioes"})
+"""Kinds with one tag per word."""
+
+SCHEMES: dict[LabelKind, Scheme] = {"iob1": "iob1", "iob2": "iob2", "bioes": "bioes"}
+"""The scheme of each kind of entity tags."""
+
+STORED_KIND: dict[LabelKind, str] = {
+    "class": "class",
+    "classes": "classes",
+    "number": "number",
+    "tags": "tags",
+    "iob1": "bio",
+    "iob2": "bio",
+    "bioes": "bio",
+}
+"""What ``prepare`` makes of each kind: entity tags become BIO, whatever scheme they came in."""
+
 SPLITS = ("train", "dev", "test")
 
 
@@ -33,7 +51,10 @@ class CorpusSettings(Section):
 
     Exactly one of ``text`` (raw text) and ``words`` (a list of words) names the input field; with
     ``text``, ``text_b`` may name the field of a second raw text, read as a pair with the first.
-    ``labels`` maps label fields to what they hold: one class per row, or one tag per word.
+    ``labels`` maps label fields to what they hold: per row one ``class``, any number of ``classes``
+    or a ``number``; per word a plain tag (``tags``), or an entity tag in the scheme ``iob1``,
+    ``iob2`` or ``bioes``. ``broken_tags`` says what an entity tag that does not fit its neighbours
+    is: an error, or repaired and counted.
     """
 
     path: str = Field(min_length=1)
@@ -44,6 +65,7 @@ class CorpusSettings(Section):
     text_b: str | None = None
     words: str | None = None
     labels: dict[str, LabelKind] = Field(min_length=1)
+    broken_tags: Literal["error", "repair"] = "error"
     split: SplitSettings
     stratify: str | None
     seed: int = Field(ge=0)
@@ -76,12 +98,15 @@ class CorpusSettings(Section):
             missing = {self.words, *self.labels} - set(self.columns)
             if missing:
                 raise ValueError(f"'columns' does not name {', '.join(sorted(missing))}")
-            if "class" in self.labels.values():
-                raise ValueError("format conll holds labels of kind 'tags', one per word")
+            if not set(self.labels.values()) <= WORD_KINDS:
+                raise ValueError(
+                    "format conll holds labels with one tag per word: tags, iob1, iob2 or bioes"
+                )
         elif self.columns is not None:
             raise ValueError("'columns' is for format conll")
-        if "tags" in self.labels.values() and self.words is None:
-            raise ValueError("labels of kind 'tags' need 'words' as input, one tag per word")
+        for kind in self.labels.values():
+            if kind in WORD_KINDS and self.words is None:
+                raise ValueError(f"labels of kind {kind!r} need 'words' as input, one tag per word")
         fields = (self.id, self.input_field, self.text_b, *self.labels)
         names = [name for name in fields if name is not None]
         if len(set(names)) != len(names):

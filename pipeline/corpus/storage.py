@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.corpus.records import Label, Text, TextPair, fields
+from pipeline.corpus.records import Text, TextPair, fields
 from pipeline.errors import DataError
 from pipeline.files import atomic_directory, atomic_file, canonical_json, readable_json, sha256_file
 
@@ -30,12 +30,13 @@ LABELS_META = "labels.json"
 class Labels:
     """One label column of a prepared corpus, row by row in the order of the text file.
 
-    ``values`` holds a class name per row, or a tuple with one tag per word.
+    ``kind`` says what ``values`` holds per row: ``class``, a name; ``classes``, a sorted tuple of
+    names without doubles; ``number``, a float; ``tags`` and ``bio``, a tuple with one tag per word.
     """
 
     ids: list[str]
     splits: list[str]
-    values: list[Label]
+    values: list[Any]
     kind: str
     texts_sha256: str
 
@@ -94,7 +95,7 @@ def read_labels(folder: Path, label: str) -> Labels:
         value: Any = row["labels"][label]
         ids.append(row["id"])
         splits.append(row["split"])
-        values.append(value if kind == "class" else tuple(value))
+        values.append(tuple(value) if isinstance(value, list) else value)
     return Labels(ids, splits, values, kind, meta["texts_sha256"])
 
 

@@ -11,7 +11,7 @@ from pipeline.training.settings import TrainingSettings
 
 Task = Literal["sequence_classification", "token_classification"]
 
-LABEL_KIND = {"sequence_classification": "class", "token_classification": "tags"}
+LABEL_KIND = {"sequence_classification": "class", "token_classification": "bio"}
 """The kind of label that each task learns."""
 
 

@@ -20,7 +20,7 @@ def label_names(values: Iterable[Label]) -> list[str]:
     """The distinct classes, or tags, in alphabetical order."""
     names: set[str] = set()
     for value in values:
-        names.update((value,) if isinstance(value, str) else value)
+        names.update(value if isinstance(value, tuple) else (str(value),))
     return sorted(names)
 
 

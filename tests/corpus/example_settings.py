@@ -25,7 +25,7 @@ CONLL: dict[str, Any] = {
     "columns": ["word", "tag"],
     "id": None,
     "words": "word",
-    "labels": {"tag": "tags"},
+    "labels": {"tag": "iob2"},
     "split": SPLIT,
     "stratify": None,
     "seed": 1,

@@ -95,6 +95,23 @@ def test_tags_read_back_as_written(
     assert labels.kind == "tags"
 
 
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=6))
+@settings(max_examples=50, deadline=None)
+def test_numbers_read_back_as_written(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[float]
+):
+    folder = tmp_path_factory.mktemp("labels") / "corpus"
+    write_labels(folder, prepared(["x"] * len(numbers), numbers, kind="number"), texts_sha256="")
+    labels = read_labels(folder, "label")
+    assert list(map(repr, labels.values)) == list(map(repr, numbers))
+    assert labels.kind == "number"
+
+
+def test_classes_read_back_as_tuples(tmp_path: Path):
+    write_labels(tmp_path / "l", prepared(["a"], [("x", "y")], kind="classes"), texts_sha256="")
+    assert read_labels(tmp_path / "l", "label").values == [("x", "y")]
+
+
 def test_each_label_of_several_is_read_alone(tmp_path: Path):
     corpus = replace(
         prepared([("a", "b")], ["unused"]),

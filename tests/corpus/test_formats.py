@@ -141,6 +141,24 @@ def test_examples_are_rejected_with_file_and_line(
         read(tmp_path, base, *lines)
 
 
+def test_entity_tags_that_do_not_fit_are_rejected_unless_they_are_to_be_repaired(tmp_path: Path):
+    path = tmp_path / "corpus"
+    path.write_text("a O\nb I-x\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"corpus:1: 'tag' of word 2 \('b'\): 'I-x' continues .*broken_tags: repair"
+    ):
+        read_examples(path, corpus_settings(CONLL))
+    (example,) = read_examples(path, corpus_settings(CONLL, broken_tags="repair"))
+    assert example.labels["tag"] == ("O", "I-x")
+    for scheme in ("iob2", "bioes"):
+        path.write_text("a NN\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"corpus:1: .*'NN' is no tag of"):
+            read_examples(
+                path, corpus_settings(CONLL, broken_tags="repair", labels={"tag": scheme})
+            )
+    assert read_examples(path, corpus_settings(CONLL, labels={"tag": "tags"}))
+
+
 def test_examples_of_an_absent_file_are_rejected(tmp_path: Path):
     with pytest.raises(DataError, match="absent: no such file"):
         read_examples(tmp_path / "absent", corpus_settings(JSONL))

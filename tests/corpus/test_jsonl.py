@@ -92,6 +92,50 @@ def test_jsonl_rejects_a_bad_line_with_its_number(tmp_path: Path, line: str, err
         read(tmp_path, GOOD, "", line)
 
 
+KINDS = {"labels": {"topics": "classes", "score": "number"}}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("[]", ()), ('["b", "a"]', ("a", "b")), ('["a", "b", "a"]', ("a", "b")), ('[" "]', (" ",))],
+)
+def test_jsonl_reads_classes_sorted_and_once(
+    tmp_path: Path, written: str, expected: tuple[str, ...]
+):
+    line = f'{{"id": 1, "text": "a", "topics": {written}, "score": 0}}'
+    assert read(tmp_path, line, **KINDS)[0].labels["topics"] == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"), [("3", 3.0), ("-0.5", -0.5), ("1e3", 1000.0), ("0", 0.0)]
+)
+def test_jsonl_reads_numbers(tmp_path: Path, written: str, expected: float):
+    line = f'{{"id": 1, "text": "a", "topics": [], "score": {written}}}'
+    score = read(tmp_path, line, **KINDS)[0].labels["score"]
+    assert (score, type(score)) == (expected, float)
+
+
+@pytest.mark.parametrize(
+    ("topics", "score", "error"),
+    [
+        ('"a"', "1", "field 'topics' must be a list of strings"),
+        ("[1]", "1", "field 'topics' must be a list of strings"),
+        ('["a", ""]', "1", "label 'topics' must hold no empty string"),
+        ("[]", '"1"', "label 'score' must be a number, without quotes"),
+        ("[]", "true", "label 'score' must be a number"),
+        ("[]", "null", "label 'score' must be a number"),
+        ("[]", "NaN", "label 'score' must be a finite number"),
+        ("[]", "-Infinity", "label 'score' must be a finite number"),
+        ("[]", "1e999", "label 'score' must be a finite number"),
+        ("[]", "1" + "0" * 400, "label 'score' must be a finite number"),
+    ],
+)
+def test_jsonl_rejects_bad_classes_and_numbers(tmp_path: Path, topics: str, score: str, error: str):
+    good = '{"id": 1, "text": "a", "topics": [], "score": 1}'
+    with pytest.raises(DataError, match=rf"corpus\.jsonl:2: {error}"):
+        read(tmp_path, good, good.replace("[]", topics).replace(": 1}", f": {score}}}"), **KINDS)
+
+
 @pytest.mark.parametrize(
     ("line", "field"),
     [

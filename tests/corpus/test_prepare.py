@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import numpy as np
+import pytest
 from example_settings import CONLL, JSONL, PAIRS, SPLIT, corpus_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,6 +112,51 @@ def test_report_counts_pairs_as_repeated_where_both_texts_are_in_the_same_places
         "rows_beyond_the_first": 1,
         "inputs_with_conflicting_labels": {"topic": 1},
     }
+
+
+def test_entity_tags_become_bio_and_repairs_are_counted():
+    rows = [(("a", "b"), ("B-x", "E-x")), (("c", "d"), ("B-x", "O")), (("e",), ("S-y",))]
+    corpus = prepare(examples(rows, label="tag"), corpus_settings(CONLL, labels={"tag": "bioes"}))
+    assert corpus.kinds == {"tag": "bio"}
+    assert [labels["tag"] for labels in corpus.labels] == [("B-x", "I-x"), ("B-x", "O"), ("B-y",)]
+    assert corpus.report["rows_with_repaired_tags"] == {"tag": 1}
+    total: Counter[str] = Counter()
+    for counts in corpus.report["labels"]["tag"].values():
+        total.update(counts)
+    assert total == {"B-x": 2, "I-x": 1, "B-y": 1, "O": 1}
+
+
+def test_plain_tags_stay_as_they_are():
+    rows = [(("a", "b"), ("NN", "I-x"))]
+    corpus = prepare(examples(rows, label="tag"), corpus_settings(CONLL, labels={"tag": "tags"}))
+    assert corpus.kinds == {"tag": "tags"}
+    assert corpus.labels == [{"tag": ("NN", "I-x")}]
+    assert "rows_with_repaired_tags" not in corpus.report
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+def test_report_says_how_numbers_are_spread_in_each_split(numbers: list[float]):
+    rows = [(f"text {n}", number) for n, number in enumerate(numbers)]
+    corpus = prepare(examples(rows), corpus_settings(JSONL, labels={"topic": "number"}))
+    for name in SPLIT:
+        values = [x for x, split in zip(numbers, corpus.splits, strict=True) if split == name]
+        expected = values and {
+            "count": len(values),
+            "mean": pytest.approx(np.mean(values), abs=1e-6),
+            "deviation": pytest.approx(np.std(values), abs=1e-6),
+            "minimum": min(values),
+            "maximum": max(values),
+        }
+        assert corpus.report["labels"]["topic"][name] == (expected or {})
+
+
+def test_report_counts_each_class_of_several():
+    rows = [("a", ("x", "y")), ("b", ()), ("c", ("y",))]
+    corpus = prepare(examples(rows), corpus_settings(JSONL, labels={"topic": "classes"}))
+    total: Counter[str] = Counter()
+    for counts in corpus.report["labels"]["topic"].values():
+        total.update(counts)
+    assert total == {"x": 1, "y": 2}
 
 
 def test_report_is_json():

@@ -1,0 +1,117 @@
+"""Entity tags: the schemes IOB1, IOB2 and BIOES, what is wrong with a sequence, and conversions.
+
+Sources: Ramshaw and Marcus (1995) for IOB1, Tjong Kim Sang and Veenstra (1999) for IOB2, also
+called BIO. BIOES marks the last word of an entity with ``E-``, and an entity of one word with
+``S-``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+OUTSIDE = "O"
+Scheme = Literal["iob1", "iob2", "bioes"]
+PREFIXES: dict[Scheme, str] = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a sequence of tags.
+
+    Attributes:
+        position: the word, from 0.
+        why: what its tag does not fit, as a sentence without an end.
+        repairable: whether the tags still say which entities are meant.
+    """
+
+    position: int
+    why: str
+    repairable: bool
+
+
+def first_fault(tags: Sequence[str], scheme: Scheme) -> Fault | None:
+    """The first fault of a sequence in a scheme; of all, one that cannot be repaired goes first."""
+    for position, tag in enumerate(tags):
+        if not is_tag(tag, scheme):
+            known = ", ".join([OUTSIDE, *(f"{prefix}-<type>" for prefix in PREFIXES[scheme])])
+            return Fault(position, f"{tag!r} is no tag of {scheme}, which has {known}", False)
+    inside = ""  # type of the entity that the next word may continue
+    for position, tag in enumerate(tags):
+        prefix, kind = tag[0], tag[2:]
+        if why := _fault(prefix, kind, inside, tag, scheme):
+            return Fault(position, why, True)
+        inside = "" if prefix in "OES" else kind
+    if inside and scheme == "bioes":
+        return Fault(len(tags) - 1, f"the entity of {tags[-1]!r} has no end 'E-{inside}'", True)
+    return None
+
+
+def _fault(prefix: str, kind: str, inside: str, tag: str, scheme: Scheme) -> str | None:
+    continues = kind == inside
+    if scheme == "iob1":
+        if prefix == "B" and not continues:
+            return (
+                f"{tag!r} follows no entity of its type, where iob1 begins with 'I-{kind}' "
+                "(iob2 with 'B-')"
+            )
+        return None
+    if prefix in "IE" and not continues:
+        return f"{tag!r} continues no entity: none of its type is open before it"
+    if scheme == "bioes" and prefix in "OBS" and inside:
+        return f"the entity of type {inside!r} before {tag!r} has no end 'E-{inside}'"
+    return None
+
+
+def is_tag(tag: str, scheme: Scheme) -> bool:
+    """Whether a tag is ``O``, or a prefix of the scheme, a hyphen and a type."""
+    return tag == OUTSIDE or (len(tag) > 2 and tag[0] in PREFIXES[scheme] and tag[1] == "-")
+
+
+def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
+    """The same entities in BIO (IOB2).
+
+    A sequence with faults is read as conlleval and seqeval read it by default: a word that
+    continues no entity of its type begins one, and an entity that nothing continues ends.
+
+    Raises:
+        ValueError: a tag is not one of the scheme.
+    """
+    converted = []
+    inside = ""
+    for tag in tags:
+        if not is_tag(tag, scheme):
+            raise ValueError(f"{tag!r} is no tag of {scheme}")
+        prefix, kind = tag[0], tag[2:]
+        if tag == OUTSIDE:
+            converted.append(OUTSIDE)
+        else:
+            continues = prefix in "IE" and kind == inside
+            converted.append(f"{'I' if continues else 'B'}-{kind}")
+        inside = "" if prefix in "OES" else kind
+    return tuple(converted)
+
+
+def bioes_to_bio(tags: Sequence[str]) -> tuple[str, ...]:
+    """``to_bio`` from BIOES."""
+    return to_bio(tags, "bioes")
+
+
+def bio_to_bioes(tags: Sequence[str]) -> tuple[str, ...]:
+    """The same entities in BIOES; a BIO sequence with faults is repaired first, as in ``to_bio``.
+
+    Raises:
+        ValueError: a tag is not one of BIO.
+    """
+    bio = to_bio(tags, "iob2")
+    converted = []
+    for tag, following in zip(bio, (*bio, OUTSIDE)[1:], strict=True):
+        last = following != f"I-{tag[2:]}"
+        if tag == OUTSIDE:
+            converted.append(OUTSIDE)
+        elif tag[0] == "B":
+            converted.append(f"{'S' if last else 'B'}-{tag[2:]}")
+        else:
+            converted.append(f"{'E' if last else 'I'}-{tag[2:]}")
+    return tuple(converted)
