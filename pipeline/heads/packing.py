@@ -52,6 +52,17 @@ class PackedBatch:
         """(batch,) int64: row-major index of each sequence's first token."""
         return torch.cumsum(self.lengths, 0) - self.lengths
 
+    @property
+    def last_tokens(self) -> Tensor:
+        """(batch,) int64: row-major index of each sequence's last token."""
+        return torch.cumsum(self.lengths, 0) - 1
+
+    @property
+    def sequences(self) -> Tensor:
+        """(tokens,) int64: the sequence of each row-major token."""
+        index = torch.arange(len(self.lengths), device=self.lengths.device)
+        return index.repeat_interleave(self.lengths)
+
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with its indices on another device."""
         return PackedBatch(

@@ -1,0 +1,209 @@
+"""A linear-chain conditional random field over words (Lafferty, McCallum and Pereira 2001).
+
+On top of a recurrent network as in Lample et al. (2016): the network scores each label of each
+word, and the field adds what it learns of labels beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.heads.chain import Chain
+from pipeline.heads.constraints import Constraints, everything_allowed, forget_impossible
+from pipeline.heads.packing import PackedBatch, pack_batch
+from pipeline.heads.partition import LogPartition, walk_backward, walk_forward
+from pipeline.heads.targets import IGNORE
+
+
+class LinearChainCRF(nn.Module):
+    """Scores of labels that follow each other, and what follows from them for whole sequences.
+
+    Sequences stand one after another, without padding. What is not allowed has probability zero,
+    in training too, whatever the parameters are. Parameters start at zero: without anything
+    learnt, labels are independent, as without a field. Sums are done in float64, or in float32 on
+    devices without it; results have the type of ``emissions``. On CPUs, a sequence's results do
+    not depend on its batch, to the last bit.
+
+    Args:
+        labels: number of labels.
+        constraints: what is allowed; ``None`` for everything.
+
+    Raises:
+        ValueError: the constraints are about another number of labels.
+    """
+
+    _starts_allowed: Tensor
+    _transitions_allowed: Tensor
+    _ends_allowed: Tensor
+
+    def __init__(self, labels: int, constraints: Constraints | None = None) -> None:
+        super().__init__()
+        allowed = constraints or everything_allowed(labels)
+        if len(allowed.starts) != labels:
+            raise ValueError(f"constraints of {len(allowed.starts)} labels for {labels}")
+        self.constraints = allowed
+        self.transitions = nn.Parameter(torch.zeros(labels, labels))
+        self.start = nn.Parameter(torch.zeros(labels))
+        self.end = nn.Parameter(torch.zeros(labels))
+        # What is allowed follows from the labels, so it is no state to be saved.
+        for name in ("starts", "transitions", "ends"):
+            mask = torch.from_numpy(getattr(allowed, name))
+            self.register_buffer(f"_{name}_allowed", mask, persistent=False)
+
+    def log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: Sequence[int]) -> Tensor:
+        """The logarithm of the probability of each sequence's gold labels.
+
+        A word whose label is ``IGNORE`` may have any: the probability is that of the others. So
+        is that of a sequence which is not allowed, with ``IGNORE`` at as many words as it needs
+        (``pipeline.heads.constraints.forget_impossible``).
+
+        Args:
+            emissions: (words, labels) float.
+            tags: (words,) int64, the gold labels.
+            lengths: words of each sequence, each at least 1.
+
+        Returns:
+            (batch,), each at most 0 but for rounding.
+
+        Raises:
+            ValueError: lengths, tags and emissions are not about the same words.
+        """
+        batch = self._pack(emissions, lengths)
+        if tags.shape != emissions.shape[:1]:
+            raise ValueError(f"{len(tags)} tags for {len(emissions)} words")
+        scores, chain = self._scores(emissions)
+        tags = self._possible(tags, batch)
+        everything = _log_partition(scores, chain, batch)
+        gold = _path_scores(scores, chain, tags.clamp(min=0), batch)
+        unknown = tags == IGNORE
+        if unknown.any():
+            partly = torch.zeros_like(batch.lengths, dtype=torch.bool)
+            partly[batch.sequences[unknown]] = True
+            words = partly[batch.sequences]
+            fitting = _only(scores[words], tags[words])
+            some = pack_batch(batch.lengths[partly].tolist()).to(scores.device)
+            gold = gold.index_put((partly,), _log_partition(fitting, chain, some))
+        return (gold - everything).to(emissions.dtype)
+
+    @torch.no_grad()
+    def marginals(self, emissions: Tensor, lengths: Sequence[int]) -> Tensor:
+        """(words, labels): the probability of each label at each word, given all emissions.
+
+        Args:
+            emissions: (words, labels) float.
+            lengths: words of each sequence, each at least 1.
+
+        Raises:
+            ValueError: lengths and emissions are not about the same words.
+        """
+        batch = self._pack(emissions, lengths)
+        scores, chain = self._scores(emissions)
+        _, walked = walk_forward(scores, chain, batch)
+        ones = scores.new_ones(len(lengths))
+        return walk_backward(walked, scores, chain, batch, ones)[0].to(emissions.dtype)
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The best labels of each sequence (Viterbi 1967).
+
+        Args:
+            emissions: (words, labels) float.
+            lengths: words of each sequence, each at least 1.
+
+        Returns:
+            (words,) int64 labels, and (batch,) their scores before normalisation: a score minus
+            the logarithm of the partition function is the logarithm of a probability.
+
+        Raises:
+            ValueError: lengths and emissions are not about the same words.
+        """
+        batch = self._pack(emissions, lengths)
+        scores, chain = self._scores(emissions)
+        blank = scores.new_zeros(batch.positions, scores.shape[1])
+        best = blank.index_copy_(0, batch.forward, scores)
+        into = chain.transitions.t().contiguous()
+        best[: batch.batch_sizes[0]] += chain.start
+        begin = before = 0
+        for step, rows in enumerate(batch.batch_sizes):
+            if step:
+                paths = best[before : before + rows, None] + into
+                best[begin : begin + rows] += paths.amax(2)
+            before, begin = begin, begin + rows
+
+        # From each sequence's own end; a choice needs one row of the transitions, not all.
+        reached = best.index_select(0, batch.forward)
+        best = torch.zeros_like(best).index_copy_(0, batch.backward, reached)
+        choice = torch.empty(batch.positions, dtype=torch.int64, device=best.device)
+        begin = before = 0
+        for step, rows in enumerate(batch.batch_sizes):
+            after = into[choice[before : before + rows]] if step else chain.end
+            torch.argmax(best[begin : begin + rows] + after, 1, out=choice[begin : begin + rows])
+            before, begin = begin, begin + rows
+        labels = choice[batch.backward]
+        last = batch.last_tokens
+        finals = (reached[last] + chain.end).amax(1)
+        return labels, finals.to(emissions.dtype)
+
+    def _pack(self, emissions: Tensor, lengths: Sequence[int]) -> PackedBatch:
+        if sum(lengths) != len(emissions):
+            raise ValueError(f"sequences of {sum(lengths)} words, emissions of {len(emissions)}")
+        return pack_batch(lengths).to(emissions.device)
+
+    def _scores(self, emissions: Tensor) -> tuple[Tensor, Chain]:
+        """Emissions and parameters in the type of sums, minus infinity for what is not allowed."""
+        precise = torch.float32 if emissions.device.type == "mps" else torch.float64
+        chain = Chain(
+            self.transitions.to(precise).masked_fill(~self._transitions_allowed, -torch.inf),
+            self.start.to(precise).masked_fill(~self._starts_allowed, -torch.inf),
+            self.end.to(precise).masked_fill(~self._ends_allowed, -torch.inf),
+        )
+        return emissions.to(precise), chain
+
+    def _possible(self, tags: Tensor, batch: PackedBatch) -> Tensor:
+        """Gold labels, ``IGNORE`` where they cannot be; mostly the same tensor."""
+        known, at = tags != IGNORE, tags.clamp(min=0)
+        fits = torch.ones_like(known)
+        fits[1:] = self._transitions_allowed[at[:-1], at[1:]]
+        fits[batch.first_tokens] = self._starts_allowed[at[batch.first_tokens]]
+        fits[batch.last_tokens] &= self._ends_allowed[at[batch.last_tokens]]
+        # What is beside an unknown label may be impossible too, but not by a rule on two labels.
+        doubtful = ~(fits & known)
+        if not doubtful.any():
+            return tags
+        lengths = batch.lengths.tolist()
+        parts = list(tags.split(lengths))
+        for index, part in enumerate(doubtful.split(lengths)):
+            if part.any():
+                repaired = forget_impossible(parts[index].cpu().numpy(), self.constraints)
+                parts[index] = torch.from_numpy(repaired).to(tags.device)
+        return torch.cat(parts)
+
+
+def _only(scores: Tensor, tags: Tensor) -> Tensor:
+    """Emissions that leave every word its label, or any where that is unknown."""
+    labels = torch.arange(scores.shape[1], device=tags.device)
+    others = (tags[:, None] != IGNORE) & (tags[:, None] != labels)
+    return scores.masked_fill(others, -torch.inf)
+
+
+def _log_partition(scores: Tensor, chain: Chain, batch: PackedBatch) -> Tensor:
+    """(batch,): the logarithm of the sum over all label sequences."""
+    return LogPartition.apply(  # type: ignore[no-any-return, no-untyped-call]
+        scores, chain.transitions, chain.start, chain.end, batch
+    )
+
+
+def _path_scores(scores: Tensor, chain: Chain, tags: Tensor, batch: PackedBatch) -> Tensor:
+    """(batch,): the scores of given labels, added up one after another."""
+    later = torch.ones_like(tags, dtype=torch.bool)
+    later[batch.first_tokens] = False
+    word = later.nonzero()[:, 0]
+    ends = chain.start[tags[batch.first_tokens]] + chain.end[tags[batch.last_tokens]]
+    emissions = scores.gather(1, tags[:, None])[:, 0]
+    transitions = chain.transitions[tags[word - 1], tags[word]]
+    return ends.index_add(0, batch.sequences, emissions).index_add(
+        0, batch.sequences[word], transitions
+    )

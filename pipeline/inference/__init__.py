@@ -1,0 +1,1 @@
+"""Trained heads meet raw text: words and their places in it, tags to entities."""
