@@ -94,7 +94,7 @@ def read_labels(folder: Path, label: str) -> Labels:
         value: Any = row["labels"][label]
         ids.append(row["id"])
         splits.append(row["split"])
-        values.append(value if kind == "class" else tuple(value))
+        values.append(value if kind in ("class", "number") else tuple(value))
     return Labels(ids, splits, values, kind, meta["texts_sha256"])
 
 
