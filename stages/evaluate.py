@@ -4,59 +4,88 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.predictions import read_predictions, read_seeds
 from pipeline.evaluation.table import summary
 from pipeline.files import atomic_file, canonical_json, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
 from stages.command import PARAMS, StageCommand
 
+PATH = click.Path(path_type=Path)
+
 
 @click.command(cls=StageCommand)
 @click.argument("name")
-@click.option("--texts", type=click.Path(path_type=Path), required=True)
-@click.option("--labels", type=click.Path(path_type=Path), required=True)
-@click.option("--predictions", type=click.Path(path_type=Path), required=True)
-@click.option("--metrics", type=click.Path(path_type=Path), required=True)
-@click.option("--confusion", type=click.Path(path_type=Path), required=True)
-@click.option("--mistakes", type=click.Path(path_type=Path), required=True)
+@click.option("--texts", type=PATH, required=True)
+@click.option("--labels", type=PATH, required=True)
+@click.option("--head", type=PATH, required=True, help="Says which seed was kept.")
+@click.option("--predictions", type=PATH, required=True, help="Folder with a file per seed.")
+@click.option("--probe", type=PATH, help="Predictions of the linear probe.")
+@click.option("--metrics", type=PATH, required=True)
+@click.option("--confusion", type=PATH, required=True)
+@click.option("--calibration", type=PATH, required=True)
+@click.option("--mistakes", type=PATH, required=True)
 @PARAMS
 def main(
     name: str,
     texts: Path,
     labels: Path,
+    head: Path,
     predictions: Path,
+    probe: Path | None,
     metrics: Path,
     confusion: Path,
+    calibration: Path,
     mistakes: Path,
     params_path: Path,
 ) -> None:
-    """Writes metrics and mistakes of head NAME on dev and test, and its confusion on test."""
+    """Writes metrics and mistakes of head NAME on dev and test, and tables for plots of test."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
-    if not predictions.is_file():
-        raise DataError(f"{predictions}: no such file; run `dvc repro`")
-    with predictions.open(encoding="utf-8", newline="\n") as file:
-        rows = [json.loads(line) for line in file]
+    column = read_labels(labels, settings.label)
+    kept = _kept_seed(head)
     evaluation = evaluate(
-        read_labels(labels, settings.label), [text for _, text in read_texts(texts)], rows
+        column,
+        [text for _, text in read_texts(texts)],
+        read_seeds(predictions, column, kept=kept),
+        kept=kept,
+        probe=read_predictions(probe, column) if probe else None,
     )
     write_text(metrics, readable_json(evaluation.metrics))
-    with (
-        atomic_file(confusion) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as out,
-    ):
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["actual", "predicted"])
-        writer.writerows(evaluation.confusion)
+    _write_csv(confusion, ["actual", "predicted"], evaluation.confusion)
+    _write_csv(
+        calibration,
+        ["confidence", "accuracy", "texts"],
+        (astuple(row) for row in evaluation.calibration),
+    )
     write_text(mistakes, "".join(canonical_json(row) + "\n" for row in evaluation.mistakes))
     for line in summary(evaluation.metrics):
         click.echo(f"head {name}: {line}")
+
+
+def _kept_seed(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["seed"])
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: names no seed; run `dvc repro`") from None
+
+
+def _write_csv(path: Path, columns: list[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

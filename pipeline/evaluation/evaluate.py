@@ -1,20 +1,24 @@
-"""Predictions and labels of one head to metrics, beside a baseline."""
+"""Predictions and labels of one head to metrics, beside baselines."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
-from pipeline.corpus.records import Text, parts
+from pipeline.corpus.records import Text
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
-from pipeline.evaluation.baselines import MostFrequentTag, majority_class
-from pipeline.evaluation.metrics import classification_scores, entity_scores
+from pipeline.evaluation.baselines import baseline
+from pipeline.evaluation.bootstrap import differences, draw, interval
+from pipeline.evaluation.calibration import CalibrationBin, calibration
+from pipeline.evaluation.kinds import KINDS, Kind, Pair
 from pipeline.evaluation.mistakes import mistakes
-from pipeline.evaluation.spans import OUTSIDE
+from pipeline.evaluation.predictions import SPLITS, Predictions
+from pipeline.evaluation.samples import LOWER_IS_BETTER
 
-SPLITS = ("dev", "test")
+Numbers = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -22,113 +26,159 @@ class Evaluation:
     """Scores of a head.
 
     Attributes:
-        metrics: by split, ready for JSON.
-        confusion: ``(gold, predicted)`` of every test text, or word inside an entity of either.
+        metrics: ready for JSON; ``docs/metrics.md`` describes the fields.
+        confusion: ``(actual, predicted)`` pairs of the test split: of every text with a class or a
+            number, of every word with a tag, of every word inside an entity of either, of every
+            label that a text has or was given.
+        calibration: of classes, bins of the test split by rising confidence; else empty.
         mistakes: the rows of dev and test that were predicted wrongly, the surest first.
     """
 
     metrics: dict[str, Any]
-    confusion: list[tuple[str, str]]
+    confusion: list[Pair]
+    calibration: list[CalibrationBin]
     mistakes: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class _Split:
+    """Gold labels and texts of a split, and its ids."""
+
+    ids: list[str]
+    gold: list[Any]
+    texts: list[Text]
+
+    def rows(self, predictions: Predictions) -> list[Mapping[str, Any]]:
+        return [predictions[row_id] for row_id in self.ids]
+
+
 def evaluate(
-    labels: Labels, texts: Sequence[Text], predictions: Sequence[Mapping[str, Any]]
+    labels: Labels,
+    texts: Sequence[Text],
+    runs: Mapping[int, Predictions],
+    *,
+    kept: int,
+    probe: Predictions | None = None,
 ) -> Evaluation:
     """Scores predictions on dev and test.
 
     Args:
         labels: the head's label column.
         texts: the inputs, row by row as the labels.
-        predictions: rows with ``id``, ``label`` or ``tags``, and ``probabilities``.
+        runs: checked predictions of each seed.
+        kept: the seed whose predictions are reported; of the others only headline scores are.
+        probe: checked predictions of the linear probe, where there is one.
 
     Raises:
-        DataError: the predictions are not of the labels' dev and test rows.
+        DataError: a split is empty.
     """
-    by_id = {str(row["id"]): row for row in predictions}
-    answer = "label" if labels.kind == "class" else "tags"
-    expected = {
-        row_id for row_id, split in zip(labels.ids, labels.splits, strict=True) if split in SPLITS
-    }
-    if set(by_id) != expected or len(by_id) != len(predictions):
-        raise DataError("the predictions are not of the labels' dev and test rows; run `dvc repro`")
-    for row_id, value in zip(labels.ids, labels.values, strict=True):
-        if row_id in by_id and (
-            answer not in by_id[row_id]
-            or (answer == "tags" and len(by_id[row_id]["tags"]) != len(value))
-        ):
-            raise DataError(f"the prediction of {row_id!r} has no {answer}, or not one per word")
-    members = {
-        name: [row for row, split in enumerate(labels.splits) if split == name]
+    splits = {
+        name: _split(labels, texts, [row for row, own in enumerate(labels.splits) if own == name])
         for name in ("train", *SPLITS)
     }
-    for name, rows in members.items():
-        if not rows:
+    for name, split in splits.items():
+        if not split.ids:
             raise DataError(f"the {name} split is empty")
-    if labels.kind == "class":
-        metrics, confusion = _evaluate_classes(labels, by_id, members)
-    else:
-        metrics, confusion = _evaluate_tags(labels, texts, by_id, members)
-    return Evaluation(metrics, confusion, mistakes(labels, texts, by_id, SPLITS))
-
-
-def _evaluate_classes(
-    labels: Labels, by_id: Mapping[str, Mapping[str, Any]], members: Mapping[str, Sequence[int]]
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    values: list[Any] = list(labels.values)
-    guess = majority_class([values[row] for row in members["train"]])
-    metrics: dict[str, Any] = {}
-    confusion: list[tuple[str, str]] = []
+    kind = KINDS[labels.kind]
+    guess = baseline(labels.kind, splits["train"].texts, splits["train"].gold)
+    metrics: dict[str, Any] = {"seed": kept}
     for name in SPLITS:
-        gold = [values[row] for row in members[name]]
-        predicted = [by_id[labels.ids[row]]["label"] for row in members[name]]
-        scores = classification_scores(gold, predicted)
-        baseline = classification_scores(gold, [guess] * len(gold))
-        metrics[name] = {
-            **asdict(scores),
-            "baseline": {
-                "name": "majority class",
-                "accuracy": baseline.accuracy,
-                "macro_f1": baseline.macro_f1,
-            },
-            "margin": scores.macro_f1 - baseline.macro_f1,
+        split = splits[name]
+        rivals: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
+            "baseline": (guess.name, [guess.predict(text) for text in split.texts])
         }
-        if name == "test":
-            confusion = list(zip(gold, predicted, strict=True))
-    return metrics, confusion
+        if probe is not None:
+            rivals["probe"] = ("linear probe", split.rows(probe))
+        metrics[name] = _scores(kind, split.gold, split.rows(runs[kept]), rivals)
+    if len(runs) > 1:
+        metrics["runs"] = _runs(kind, {name: splits[name] for name in SPLITS}, runs)
+    test = splits["test"]
+    rows = test.rows(runs[kept])
+    return Evaluation(
+        metrics=metrics,
+        confusion=kind.pairs(test.gold, rows),
+        calibration=_calibration_bins(test.gold, rows) if labels.kind == "class" else [],
+        mistakes=mistakes(labels, texts, runs[kept], SPLITS),
+    )
 
 
-def _evaluate_tags(
-    labels: Labels,
-    texts: Sequence[Text],
-    by_id: Mapping[str, Mapping[str, Any]],
-    members: Mapping[str, Sequence[int]],
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    values: list[Any] = list(labels.values)
-    train = members["train"]
-    tagger = MostFrequentTag([parts(texts[row]) for row in train], [values[row] for row in train])
-    metrics: dict[str, Any] = {}
-    confusion: list[tuple[str, str]] = []
-    for name in SPLITS:
-        gold = [values[row] for row in members[name]]
-        predicted = [by_id[labels.ids[row]]["tags"] for row in members[name]]
-        scores = entity_scores(gold, predicted)
-        baseline = entity_scores(gold, [tagger(parts(texts[row])) for row in members[name]])
-        metrics[name] = {
-            **asdict(scores),
-            "words_without_a_prediction": sum(tags.count(None) for tags in predicted),
-            "baseline": {"name": "most frequent tag per word", **asdict(baseline.micro)},
-            "margin": scores.micro.f1 - baseline.micro.f1,
+def _split(labels: Labels, texts: Sequence[Text], members: Sequence[int]) -> _Split:
+    return _Split(
+        [labels.ids[row] for row in members],
+        [labels.values[row] for row in members],
+        [texts[row] for row in members],
+    )
+
+
+def _scores(
+    kind: Kind,
+    gold: Sequence[Any],
+    rows: Sequence[Mapping[str, Any]],
+    rivals: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]],
+) -> dict[str, Any]:
+    """The part of the metrics that is one split's."""
+    head = kind.sample(gold, rows)
+    others = [kind.sample(gold, theirs) for _, theirs in rivals.values()]
+    draws, *their_draws = draw([head, *others])
+    scores = head.scores()
+    metrics: dict[str, Any] = {"examples": len(gold)}
+    for name, value in scores.items():
+        where = interval(draws[name])
+        metrics |= _with_interval(name, value, where.low, where.high)
+    tables: dict[str, Any] = {}
+    for name, detail in kind.details(gold, rows).items():
+        (tables if isinstance(detail, dict) else metrics)[name] = detail
+    for (key, (title, _)), other, drawn in zip(rivals.items(), others, their_draws, strict=True):
+        theirs = other.scores()
+        margin: Numbers = {}
+        for name, by in differences(scores, theirs, draws, drawn).items():
+            better = (by.value, by.low, by.high)
+            if name in LOWER_IS_BETTER:
+                better = (_negative(by.value), _negative(by.high), _negative(by.low))
+            margin |= _with_interval(name, *better)
+        metrics[key] = {"name": title, **theirs, "margin": margin}
+    return metrics | tables
+
+
+def _runs(
+    kind: Kind, splits: Mapping[str, _Split], runs: Mapping[int, Predictions]
+) -> dict[str, dict[str, Numbers]]:
+    """Headline scores of every seed, then their mean and sample standard deviation."""
+    found = {
+        f"seed_{seed}": {
+            name: kind.sample(split.gold, split.rows(predictions)).scores()
+            for name, split in splits.items()
         }
-        if name == "test":
-            confusion = [
-                (_type(a), _type(b or OUTSIDE))
-                for tags, guesses in zip(gold, predicted, strict=True)
-                for a, b in zip(tags, guesses, strict=True)
-                if a != OUTSIDE or (b or OUTSIDE) != OUTSIDE
-            ]
-    return metrics, confusion
+        for seed, predictions in runs.items()
+    }
+    columns = {
+        name: {score: [run[name][score] for run in found.values()] for score in scores}
+        for name, scores in next(iter(found.values())).items()
+    }
+    for title, summarise in (("mean", fmean), ("deviation", stdev)):
+        found[title] = {
+            name: {
+                score: None if None in values else summarise([value or 0.0 for value in values])
+                for score, values in scores.items()
+            }
+            for name, scores in columns.items()
+        }
+    return found
 
 
-def _type(tag: str) -> str:
-    return tag if tag == OUTSIDE else tag[2:]
+def _calibration_bins(
+    gold: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> list[CalibrationBin]:
+    return calibration(
+        gold, [row["label"] for row in rows], [row["probabilities"] for row in rows]
+    ).bins
+
+
+def _with_interval(
+    name: str, value: float | None, low: float | None, high: float | None
+) -> Numbers:
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value

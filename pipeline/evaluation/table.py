@@ -2,61 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from pipeline.errors import DataError
+from pipeline.evaluation.predictions import SPLITS
+
+Metrics: TypeAlias = Mapping[str, Any]
+
+_NAMES = {
+    "macro_f1": "macro F1",
+    "micro_f1": "micro F1",
+    "entity_f1": "entity F1",
+    "rmse": "RMSE",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "f1": "F1",
+}
+_TABLES = ("per_class", "per_label", "per_tag", "per_type")
+_RIVALS = ("baseline", "probe")
+_COLUMNS = (
+    "head",
+    "score",
+    "dev",
+    "test (95%)",
+    "test, all seeds",
+    "baseline",
+    "over the baseline (95%)",
+    "linear probe",
+    "over the probe (95%)",
+)
 
 
-def summary(metrics: Mapping[str, Any]) -> list[str]:
-    """A headline per split with the margin over the baseline, then a table of the test split."""
+def summary(metrics: Metrics) -> list[str]:
+    """Headline scores per split with intervals, baselines and margins; then a table of test."""
     lines = []
-    for name, scores in metrics.items():
-        baseline = scores["baseline"]
-        if "micro" in scores:
-            micro = scores["micro"]
-            headline = (
-                f"entity F1 {micro['f1']:.3f} (precision {micro['precision']:.3f}, "
-                f"recall {micro['recall']:.3f}); baseline, {baseline['name']}: {baseline['f1']:.3f}"
-            )
-        else:
-            headline = (
-                f"accuracy {scores['accuracy']:.3f}, macro F1 {scores['macro_f1']:.3f}; "
-                f"baseline, {baseline['name']}: macro F1 {baseline['macro_f1']:.3f}"
-            )
-        lines.append(f"{name}: {headline}; margin {scores['margin']:+.3f}")
-    test = metrics["test"]
-    rows = test.get("per_class") or test.get("per_type") or {}
-    width = max(len(name) for name in ("test", *rows))
-    lines.append(f"  {'test':{width}}  precision  recall     f1  support")
-    lines += [
-        f"  {name:{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  "
-        f"{row['support']:7d}"
-        for name, row in rows.items()
+    for split in SPLITS:
+        scores = metrics[split]
+        names = headlines(scores)
+        lines.append(
+            f"{split}: "
+            + ", ".join(f"{_title(name)} {_with_interval(scores, name)}" for name in names)
+        )
+        lines += [f"  {_against(names, scores[rival])}" for rival in _RIVALS if rival in scores]
+    if "runs" in metrics:
+        lines.append(_seeds_line(metrics))
+    return lines + _table_lines(metrics["test"])
+
+
+def results_table(heads: Mapping[str, Metrics]) -> list[str]:
+    """One Markdown row per head: its first headline score on dev and test, beside baselines.
+
+    Columns that no head has anything for are left out.
+
+    Raises:
+        DataError: the metrics of a head are not of this form.
+    """
+    rows = []
+    for head, metrics in heads.items():
+        if any(not headlines(metrics.get(split, {})) for split in SPLITS):
+            raise DataError(f"the metrics of head {head!r} are of another version; run `dvc repro`")
+        dev, test = (metrics[split] for split in SPLITS)
+        name = headlines(test)[0]
+        row = {
+            "head": f"`{head}`",
+            "score": _title(name),
+            "dev": _number(dev[name]),
+            "test (95%)": _with_interval(test, name),
+        }
+        for rival, title in (("baseline", "baseline"), ("probe", "linear probe")):
+            if rival in test:
+                row |= {
+                    title: _number(test[rival][name]),
+                    f"over the {rival} (95%)": _with_interval(
+                        test[rival]["margin"], name, signed=True
+                    ),
+                }
+        if "runs" in metrics:
+            row["test, all seeds"] = _over_seeds(metrics["runs"], "test", name)
+        rows.append(row)
+    return _markdown(rows)
+
+
+def headlines(scores: Metrics) -> list[str]:
+    """The scores of a split that have an interval; a head is judged by the first."""
+    return [name for name in scores if f"{name}_low" in scores]
+
+
+def _against(names: Sequence[str], rival: Metrics) -> str:
+    parts = [
+        f"{_title(name)} {_number(rival[name])}, "
+        f"margin {_with_interval(rival['margin'], name, signed=True)}"
+        for name in names
     ]
-    return lines
+    return f"{rival['name']}: " + "; ".join(parts)
 
 
-def results_table(heads: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One Markdown row per head, from its metrics: dev and test beside the test baseline."""
-    rows = [("head", "score", "dev", "test", "baseline on test", "margin")]
-    for name, metrics in heads.items():
-        dev, test = metrics["dev"], metrics["test"]
-        if "micro" in test:
-            cells = ("entity F1", dev["micro"]["f1"], test["micro"]["f1"], test["baseline"]["f1"])
-            rows.append((f"`{name}`", *_cells(cells), f"{test['margin']:+.3f}"))
-        else:
-            base = test["baseline"]
-            cells = ("accuracy", dev["accuracy"], test["accuracy"], base["accuracy"])
-            margin = test["accuracy"] - base["accuracy"]
-            rows.append((f"`{name}`", *_cells(cells), f"{margin:+.3f}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+def _seeds_line(metrics: Metrics) -> str:
+    runs = metrics["runs"]
+    seeds = sum(key.startswith("seed_") for key in runs)
+    names = headlines(metrics["test"])
+    means = ", ".join(f"{_title(name)} {_over_seeds(runs, 'test', name)}" for name in names)
+    return f"test, mean and deviation of {seeds} seeds: {means}; kept: {metrics['seed']}"
+
+
+def _over_seeds(runs: Metrics, split: str, name: str) -> str:
+    mean, deviation = (runs[title][split][name] for title in ("mean", "deviation"))
+    return "undefined" if mean is None else f"{mean:.3f} ± {deviation:.3f}"
+
+
+def _table_lines(test: Metrics) -> list[str]:
+    rows: Metrics = next((test[name] for name in _TABLES if name in test), {})
+    if not rows:
+        return []
+    columns = ["precision", "recall", "f1", "support"]
+    ranking = any("average_precision" in row for row in rows.values())
+    if ranking:
+        columns.insert(3, "average_precision")
+    names = ["test", *rows]
+    cells = [
+        [_title(column).replace("average precision", "AP") for column in columns],
+        *([_cell(row[column]) for column in columns] for row in rows.values()),
     ]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    width = max(map(len, names))
+    return [
+        f"  {name:{width}}"
+        + "".join(f"  {cell:>{size}}" for cell, size in zip(row, widths, strict=True))
+        for name, row in zip(names, cells, strict=True)
+    ]
 
 
-def _cells(cells: tuple[str, float, float, float]) -> tuple[str, str, str, str]:
-    score, *values = cells
-    dev, test, baseline = (f"{value:.3f}" for value in values)
-    return score, dev, test, baseline
+def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    columns = [column for column in _COLUMNS if any(column in row for row in rows)]
+    cells = [columns, *([row.get(column, "") for column in columns] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+
+    def line(row: Iterable[str]) -> str:
+        padded = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return [line(columns), rule, *map(line, cells[1:])]
+
+
+def _title(name: str) -> str:
+    return _NAMES.get(name, name.replace("_", " "))
+
+
+def _cell(value: float | None) -> str:
+    return str(value) if isinstance(value, int) else _number(value)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _with_interval(scores: Metrics, name: str, *, signed: bool = False) -> str:
+    """``0.951 [0.919, 0.978]``; a dash where the score is undefined."""
+    values = [scores[key] for key in (name, f"{name}_low", f"{name}_high")]
+    if None in values:
+        return _number(values[0])
+    value, low, high = (f"{number:{'+' if signed else ''}.3f}" for number in values)
+    return f"{value} [{low}, {high}]"

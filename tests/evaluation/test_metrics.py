@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from itertools import chain
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from pipeline.evaluation.metrics import (
     Scores,
     classification_scores,
     entity_scores,
+    tag_scores,
 )
 
 # scikit-learn wonders whether so many classes in so few rows are meant.
@@ -56,6 +58,39 @@ def test_classification_scores_count_a_class_that_is_only_predicted():
         macro_f1=pytest.approx(1 / 3),
         per_class={"a": Scores(1.0, 0.5, pytest.approx(2 / 3), 2), "b": Scores(0.0, 0.0, 0.0, 0)},
     )
+
+
+@given(sentence_pairs)
+@settings(deadline=None)
+def test_tag_scores_are_those_of_sklearn_over_all_words(pairs: list[Pair]):
+    gold, predicted = map(list, zip(*pairs, strict=True))
+    result = tag_scores(gold, predicted)
+    words, guesses = list(chain(*gold)), list(chain(*predicted))
+    names = sorted({*words, *guesses})
+    assert result.word_accuracy == pytest.approx(accuracy_score(words, guesses))
+    assert result.macro_f1 == pytest.approx(
+        f1_score(words, guesses, labels=names, average="macro", zero_division=0)
+    )
+    expected = precision_recall_fscore_support(words, guesses, labels=names, zero_division=0)
+    assert {name: astuple(row) for name, row in result.per_tag.items()} == {
+        name: pytest.approx(row)
+        for name, row in zip(names, zip(*expected, strict=True), strict=True)
+    }
+
+
+def test_a_plain_tag_without_a_prediction_is_wrong_and_no_tag_of_its_own():
+    result = tag_scores([["NOUN", "VERB"], ["NOUN"]], [["NOUN", None], [None]])
+    assert result.word_accuracy == pytest.approx(1 / 3)
+    assert result.per_tag == {
+        "NOUN": Scores(1.0, 0.5, pytest.approx(2 / 3), 2),
+        "VERB": Scores(0.0, 0.0, 0.0, 1),
+    }
+    assert result.macro_f1 == pytest.approx(1 / 3)
+
+
+def test_tag_scores_without_a_word_are_zero():
+    result = tag_scores([[]], [[]])
+    assert (result.word_accuracy, result.macro_f1, result.per_tag) == (0.0, 0.0, {})
 
 
 @given(sentence_pairs)

@@ -15,7 +15,7 @@ TAGS = Labels(
     ["a", "b", "c"],
     ["dev", "test", "test"],
     [("B-x", "O"), ("O",), ("O", "B-y", "I-y")],
-    "tags",
+    "bio",
     "digest",
 )
 
@@ -95,3 +95,49 @@ def test_no_mistakes_are_no_rows() -> None:
         name: prediction(label, x=0.5, y=0.5) for name, label in zip("bcd", "xyy", strict=True)
     }
     assert mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")) == []
+
+
+def test_sets_of_labels_are_listed_by_their_surest_wrong_label() -> None:
+    labels = Labels(
+        ["a", "b", "c"], ["dev", "dev", "test"], [("x",), ("x", "y"), ("new",)], "classes", "digest"
+    )
+    by_id = {
+        "a": {"labels": ["x", "y"], "probabilities": {"x": 0.9, "y": 0.7}},
+        "b": {"labels": [], "probabilities": {"x": 0.1, "y": 0.4}},
+        "c": {"labels": ["x"], "probabilities": {"x": 0.8, "y": 0.0}},
+    }
+    found = mistakes(labels, ["A", "B", "C"], by_id, ("dev", "test"))
+    assert [row["id"] for row in found] == ["c", "b", "a"]
+    assert [row["confidence"] for row in found] == [
+        {"new": 1.0, "x": 0.8},
+        {"x": 0.9, "y": 0.6},
+        {"y": 0.7},
+    ]
+    assert found[1] == {
+        "id": "b",
+        "split": "dev",
+        "text": "B",
+        "gold": ("x", "y"),
+        "predicted": [],
+        "confidence": {"x": 0.9, "y": 0.6},
+    }
+
+
+def test_numbers_are_listed_by_the_size_of_their_error() -> None:
+    labels = Labels(["a", "b", "c", "d"], ["dev"] * 4, [1.0, 2.0, -1e308, 3.0], "number", "digest")
+    by_id = {
+        "a": {"value": 1.5},
+        "b": {"value": 0.5},
+        "c": {"value": 1e308},
+        "d": {"value": 3.0},
+    }
+    found = mistakes(labels, ["A", "B", "C", "D"], by_id, ("dev",))
+    assert [(row["id"], row["error"]) for row in found] == [("c", None), ("b", -1.5), ("a", 0.5)]
+    assert found[1] == {
+        "id": "b",
+        "split": "dev",
+        "text": "B",
+        "gold": 2.0,
+        "predicted": 0.5,
+        "error": -1.5,
+    }

@@ -1,32 +1,20 @@
-"""Metrics as lines: a headline per split, then an aligned table of the test split."""
+"""Metrics as lines: headlines and margins per split, then an aligned table of the test split."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import Any
 
-from pipeline.evaluation.metrics import classification_scores, entity_scores
-from pipeline.evaluation.table import results_table, summary
+import pytest
+from evaluated import HEADLINES, evaluated, predictions
 
-CLASSES = {
-    name: {
-        **asdict(classification_scores(["business", "sport"], [guess, "sport"])),
-        "baseline": {"name": "majority class", "accuracy": 0.5, "macro_f1": 0.25},
-        "margin": margin,
-    }
-    for name, guess, margin in (("dev", "business", 0.75), ("test", "sport", -0.0834))
-}
-SPANS = entity_scores([["B-person", "I-person", "B-place"]], [["B-person", "I-person", "O"]])
-ENTITIES = {
-    name: {
-        **asdict(SPANS),
-        "words_without_a_prediction": 0,
-        "baseline": {"name": "most frequent tag per word", "f1": 0.1},
-        "margin": SPANS.micro.f1 - 0.1,
-    }
-    for name in ("dev", "test")
-}
+from pipeline.errors import DataError
+from pipeline.evaluation.table import headlines, results_table, summary
+
+
+def with_probe(kind: str, *, seeds: int = 1) -> dict[str, Any]:
+    runs = {13 + number: predictions(kind) for number in range(seeds)}
+    return evaluated(kind, runs=runs, probe=predictions(kind)).metrics
 
 
 def right_edges(line: str) -> list[int]:
@@ -34,75 +22,113 @@ def right_edges(line: str) -> list[int]:
     return [word.end() for word in re.finditer(r"\S+", line)][1:]
 
 
-def test_summary_of_classes_begins_with_a_headline_per_split():
-    dev, test = summary(CLASSES)[:2]
-    assert dev == (
-        "dev: accuracy 1.000, macro F1 1.000; baseline, majority class: macro F1 0.250; "
-        "margin +0.750"
-    )
-    assert test.startswith("test: accuracy 0.500, macro F1 0.333; ")
-    assert test.endswith("; margin -0.083")
+@pytest.mark.parametrize("kind", HEADLINES)
+def test_headlines_are_the_scores_with_intervals(kind: str) -> None:
+    assert headlines(evaluated(kind).metrics["test"]) == HEADLINES[kind]
 
 
-def test_summary_of_entities_begins_with_a_headline_per_split():
-    headline = (
-        "entity F1 0.667 (precision 1.000, recall 0.500); "
-        "baseline, most frequent tag per word: 0.100; margin +0.567"
-    )
-    assert summary(ENTITIES)[:2] == [f"dev: {headline}", f"test: {headline}"]
-
-
-def test_summary_ends_with_a_row_per_class_or_type_of_the_test_split():
-    for metrics, key in ((CLASSES, "per_class"), (ENTITIES, "per_type")):
-        lines: list[str] = summary(metrics)[3:]
-        rows: dict[str, Any] = metrics["test"][key]
-        assert [line.split() for line in lines] == [
-            [
-                name,
-                f"{row['precision']:.3f}",
-                f"{row['recall']:.3f}",
-                f"{row['f1']:.3f}",
-                str(row["support"]),
-            ]
-            for name, row in rows.items()
-        ]
-
-
-def test_summary_aligns_its_columns_under_their_headings():
-    for metrics in (CLASSES, ENTITIES):
-        heading, *rows = summary(metrics)[2:]
-        assert heading.split() == ["test", "precision", "recall", "f1", "support"]
-        assert [right_edges(row) for row in rows] == [right_edges(heading)] * len(rows)
-
-
-def test_summary_without_an_entity_has_no_rows():
-    nothing = {
-        name: {**scores, **asdict(entity_scores([["O"]], [["O"]]))}
-        for name, scores in ENTITIES.items()
+def test_summary_begins_with_headlines_and_margins_per_split() -> None:
+    metrics = {
+        split: {
+            "accuracy": 0.5,
+            "accuracy_low": 0.25,
+            "accuracy_high": 0.75,
+            "macro_f1": 0.4,
+            "macro_f1_low": 0.3,
+            "macro_f1_high": 0.5,
+            "baseline": {
+                "name": "majority class",
+                "accuracy": 0.3,
+                "macro_f1": 0.1,
+                "margin": {
+                    "accuracy": 0.2,
+                    "accuracy_low": -0.1,
+                    "accuracy_high": 0.3,
+                    "macro_f1": 0.3,
+                    "macro_f1_low": 0.2,
+                    "macro_f1_high": 0.4,
+                },
+            },
+        }
+        for split in ("dev", "test")
     }
-    lines = summary(nothing)
-    assert len(lines) == 3
-    assert "entity F1 0.000" in lines[1]
+    scores = "accuracy 0.500 [0.250, 0.750], macro F1 0.400 [0.300, 0.500]"
+    against = (
+        "  majority class: accuracy 0.300, margin +0.200 [-0.100, +0.300]; "
+        "macro F1 0.100, margin +0.300 [+0.200, +0.400]"
+    )
+    assert summary(metrics) == [f"dev: {scores}", against, f"test: {scores}", against]
+
+
+@pytest.mark.parametrize("kind", HEADLINES)
+def test_summary_names_both_baselines_and_the_seeds(kind: str) -> None:
+    lines = summary(with_probe(kind, seeds=2))
+    assert [line.split(":")[0] for line in lines[:6:3]] == ["dev", "test"]
+    assert lines[2].startswith("  linear probe: ")
+    assert lines[6].startswith("test, mean and deviation of 2 seeds: ")
+    assert lines[6].endswith("; kept: 13")
+    assert "None" not in "".join(lines)
+    assert "nan" not in "".join(lines)
+
+
+def test_undefined_scores_are_a_dash() -> None:
+    lines = summary(evaluated("number").metrics)
+    assert "mean: Spearman –, margin –; Pearson –, margin –; RMSE " in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [("class", "per_class"), ("classes", "per_label"), ("tags", "per_tag"), ("bio", "per_type")],
+)
+def test_summary_ends_with_an_aligned_row_per_name_of_the_test_split(kind: str, table: str) -> None:
+    metrics = evaluated(kind).metrics
+    rows = metrics["test"][table]
+    heading, *lines = summary(metrics)[4:]
+    assert heading.split()[:3] == ["test", "precision", "recall"]
+    assert [line.split()[0] for line in lines] == list(rows)
+    for line, row in zip(lines, rows.values(), strict=True):
+        assert line.split()[1:4] == [f"{row[name]:.3f}" for name in ("precision", "recall", "f1")]
+        assert line.split()[-1] == str(row["support"])
+    assert [right_edges(line) for line in lines] == [right_edges(heading)] * len(lines)
+
+
+def test_numbers_have_no_table() -> None:
+    assert len(summary(evaluated("number").metrics)) == 4
 
 
 def test_results_are_one_markdown_row_per_head() -> None:
-    lines = results_table({"topic": CLASSES, "entities": ENTITIES})
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    assert cells[0] == ["head", "score", "dev", "test", "baseline on test", "margin"]
-    assert cells[2] == ["`topic`", "accuracy", "1.000", "0.500", "0.500", "+0.000"]
-    assert cells[3] == ["`entities`", "entity F1", "0.667", "0.667", "0.100", "+0.567"]
+    heads = {"topic": with_probe("class"), "score": evaluated("number").metrics}
+    lines = results_table(heads)
+    heading, _, topic, score = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
+    ]
+    assert heading == [
+        "head",
+        "score",
+        "dev",
+        "test (95%)",
+        "baseline",
+        "over the baseline (95%)",
+        "linear probe",
+        "over the probe (95%)",
+    ]
+    test = heads["topic"]["test"]
+    assert topic[:3] == ["`topic`", "accuracy", "0.500"]
+    assert topic[3] == (f"0.667 [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}]")
+    assert topic[-2:] == ["0.667", "+0.000 [+0.000, +0.000]"]
+    assert score[:2] == ["`score`", "Spearman"]
+    assert score[4:] == ["–", "–", "", ""]
     assert len({len(line) for line in lines}) == 1
 
 
-def test_columns_of_short_names_are_aligned() -> None:
-    scores = entity_scores([["B-A", "B-B"]], [["B-A", "O"]])
-    metrics = {
-        name: {
-            **asdict(scores),
-            "baseline": {"name": "b", "f1": 0.0},
-            "margin": 0.0,
-        }
-        for name in ("dev", "test")
-    }
-    header, *rows = summary(metrics)[2:]
-    assert [right_edges(row) for row in rows] == [right_edges(header)] * len(rows)
+def test_results_of_several_seeds_have_mean_and_deviation() -> None:
+    lines = results_table({"one": evaluated("bio").metrics, "two": with_probe("bio", seeds=2)})
+    heading, _, one, two = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    column = heading.index("test, all seeds")
+    mean = evaluated("bio").metrics["test"]["entity_f1"]
+    assert (one[column], two[column]) == ("", f"{mean:.3f} ± 0.000")
+
+
+def test_metrics_of_another_version_are_refused() -> None:
+    with pytest.raises(DataError, match="head 'old' are of another version; run `dvc repro`"):
+        results_table({"old": {"dev": {"accuracy": 0.5}, "test": {"accuracy": 0.5}}})
