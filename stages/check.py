@@ -14,7 +14,7 @@ from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, so
 from pipeline.environment import store_path
 from pipeline.errors import EncoderError
 from pipeline.extraction.estimate import cost_of_layer
-from pipeline.heads.settings import LABEL_KIND, HeadSettings
+from pipeline.heads.settings import LABEL_KINDS, HeadSettings
 from pipeline.params import ParamsFile, SectionType
 from pipeline.store.layers import resolve_layer
 from pipeline.store.settings import FeaturesSettings
@@ -144,11 +144,19 @@ def _check_head(
             f"corpora.{head.corpus} has no label {head.label!r}; "
             f"it has: {', '.join(corpus.labels)}",
         )
-    kind, wanted = STORED_KIND[corpus.labels[head.label]], LABEL_KIND[head.task]
-    if kind != wanted:
+    kind, wanted = STORED_KIND[corpus.labels[head.label]], LABEL_KINDS[head.task]
+    if kind not in wanted:
         raise params.error(
             ("heads", name, "task"),
-            f"{head.task} learns a label of kind {wanted!r}, {head.label!r} is of kind {kind!r}",
+            f"{head.task} learns a label of kind {' or '.join(map(repr, wanted))}, "
+            f"{head.label!r} is of kind {kind!r}",
+        )
+    if (head.scheme is not None) != (kind == "bio"):
+        raise params.error(
+            ("heads", name, "scheme"),
+            f"must be bio or bioes, since {head.label!r} holds entities"
+            if kind == "bio"
+            else f"must be null, since {head.label!r} holds no entities",
         )
 
 

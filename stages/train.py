@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import choose_device, store_path, use_threads
+from pipeline.environment import choose_device, keep_freed_memory, store_path, use_threads
 from pipeline.files import atomic_directory, atomic_file, canonical_json
 from pipeline.heads.settings import HeadSettings
+from pipeline.inference.checkpoint import save_head
 from pipeline.params import ParamsFile
 from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import open_features
-from pipeline.training.checkpoint import save_head
 from pipeline.training.fit import fit_head
-from pipeline.training.loop import Epoch
 from stages.command import PARAMS, StageCommand
+
+PREDICTIONS = "predictions"
+"""Folder below a head's with a file per seed."""
 
 
 @click.command(cls=StageCommand)
@@ -27,6 +31,7 @@ from stages.command import PARAMS, StageCommand
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--history", type=click.Path(path_type=Path), required=True)
 @click.option("--scores", type=click.Path(path_type=Path), required=True)
+@click.option("--layers", type=click.Path(path_type=Path), required=True)
 @PARAMS
 def main(
     name: str,
@@ -35,11 +40,13 @@ def main(
     out: Path,
     history: Path,
     scores: Path,
+    layers: Path,
     params_path: Path,
 ) -> None:
-    """Trains head NAME and writes its weights, predictions and history."""
+    """Trains head NAME and writes its weights, predictions, history and shares of layers."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
     use_threads()
+    keep_freed_memory()
     fitted = fit_head(
         settings,
         read_labels(labels, settings.label),
@@ -50,20 +57,30 @@ def main(
     )
     with atomic_directory(out) as folder:
         save_head(folder, fitted.head, fitted.description)
-        with (folder / "predictions.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(canonical_json(row) + "\n" for row in fitted.predictions)
-    _write_curve(history, ["train_loss", "dev_loss"], fitted.history)
-    _write_curve(scores, ["dev_score"], fitted.history)
+        (folder / PREDICTIONS).mkdir()
+        for seed, rows in fitted.predictions.items():
+            path = folder / PREDICTIONS / f"seed_{seed}.jsonl"
+            with path.open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(canonical_json(row) + "\n" for row in rows)
+    _write_csv(
+        history,
+        ["epoch", "train_loss", "dev_loss"],
+        ([epoch.epoch, epoch.train_loss, epoch.dev_loss] for epoch in fitted.history),
+    )
+    _write_csv(
+        scores,
+        ["epoch", "dev_score"],
+        ([epoch.epoch, epoch.dev_score] for epoch in fitted.history),
+    )
+    _write_csv(layers, ["layer", "share"], fitted.shares.items())
 
 
-def _write_curve(path: Path, columns: list[str], history: list[Epoch]) -> None:
-    """A CSV with a line per epoch, for `dvc plots`."""
+def _write_csv(path: Path, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """A table for `dvc plots`."""
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", *columns])
-        writer.writerows(
-            [epoch.epoch, *(getattr(epoch, column) for column in columns)] for epoch in history
-        )
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

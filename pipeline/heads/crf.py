@@ -80,11 +80,11 @@ class LinearChainCRF(nn.Module):
         gold = _path_scores(scores, chain, tags.clamp(min=0), batch)
         unknown = tags == IGNORE
         if unknown.any():
-            partly = torch.zeros_like(batch.lengths, dtype=torch.bool)
-            partly[batch.sequences[unknown]] = True
-            words = partly[batch.sequences]
+            partly = torch.zeros(len(lengths), dtype=torch.bool, device=scores.device)
+            partly[batch.owners[unknown]] = True
+            words = partly[batch.owners]
             fitting = _only(scores[words], tags[words])
-            some = pack_batch(batch.lengths[partly].tolist()).to(scores.device)
+            some = pack_batch(batch.lengths[partly.cpu().numpy()]).to(scores.device)
             gold = gold.index_put((partly,), _log_partition(fitting, chain, some))
         return (gold - everything).to(emissions.dtype)
 
@@ -122,27 +122,28 @@ class LinearChainCRF(nn.Module):
         """
         batch = self._pack(emissions, lengths)
         scores, chain = self._scores(emissions)
-        blank = scores.new_zeros(batch.positions, scores.shape[1])
-        best = blank.index_copy_(0, batch.forward, scores)
+        forward, backward = batch.forward, batch.backward
+        blank = scores.new_zeros(forward.positions, scores.shape[1])
+        best = blank.index_copy_(0, forward.places, scores)
         into = chain.transitions.t().contiguous()
-        best[: batch.batch_sizes[0]] += chain.start
+        best[: forward.batch_sizes[0]] += chain.start
         begin = before = 0
-        for step, rows in enumerate(batch.batch_sizes):
+        for step, rows in enumerate(forward.batch_sizes):
             if step:
                 paths = best[before : before + rows, None] + into
                 best[begin : begin + rows] += paths.amax(2)
             before, begin = begin, begin + rows
 
         # From each sequence's own end; a choice needs one row of the transitions, not all.
-        reached = best.index_select(0, batch.forward)
-        best = torch.zeros_like(best).index_copy_(0, batch.backward, reached)
-        choice = torch.empty(batch.positions, dtype=torch.int64, device=best.device)
+        reached = best.index_select(0, forward.places)
+        best = torch.zeros_like(best).index_copy_(0, backward.places, reached)
+        choice = torch.empty(backward.positions, dtype=torch.int64, device=best.device)
         begin = before = 0
-        for step, rows in enumerate(batch.batch_sizes):
+        for step, rows in enumerate(backward.batch_sizes):
             after = into[choice[before : before + rows]] if step else chain.end
             torch.argmax(best[begin : begin + rows] + after, 1, out=choice[begin : begin + rows])
             before, begin = begin, begin + rows
-        labels = choice[batch.backward]
+        labels = choice[backward.places]
         last = batch.last_tokens
         finals = (reached[last] + chain.end).amax(1)
         return labels, finals.to(emissions.dtype)
@@ -204,6 +205,4 @@ def _path_scores(scores: Tensor, chain: Chain, tags: Tensor, batch: PackedBatch)
     ends = chain.start[tags[batch.first_tokens]] + chain.end[tags[batch.last_tokens]]
     emissions = scores.gather(1, tags[:, None])[:, 0]
     transitions = chain.transitions[tags[word - 1], tags[word]]
-    return ends.index_add(0, batch.sequences, emissions).index_add(
-        0, batch.sequences[word], transitions
-    )
+    return ends.index_add(0, batch.owners, emissions).index_add(0, batch.owners[word], transitions)

@@ -4,7 +4,7 @@ Tokens come row-major: all tokens of the first sequence, then of the second. The
 time-major, as in ``torch.nn.utils.rnn.PackedSequence``: step t holds the t-th token of every
 sequence that has one, longest sequence first. The backward direction walks the same steps over
 each sequence from its own end, so that there is nothing it could read before a sequence's last
-token.
+token. Both directions walk together: a step holds the forward rows, then the backward ones.
 
 One thing is added. Matrix products with fewer than 16 rows take other kernels on CPUs, whose last
 bits differ; so every step has at least 16 rows, filled up behind the ends of the longest
@@ -14,67 +14,101 @@ sequences, where no real token follows. A sequence's outputs then do not depend 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 MINIMUM_ROWS = 16
 
+Directions = tuple[str, ...]
+"""``("",)`` forward, ``("_reverse",)`` backward, or both: torch's suffixes of parameters."""
+
 
 @dataclass(frozen=True)
-class PackedBatch:
-    """Positions of a batch's tokens in time-major order.
+class Walk:
+    """The steps of one or two directions over a batch.
 
     Attributes:
-        lengths: (batch,) int64, tokens of each sequence.
-        batch_sizes: rows of each step, never increasing.
-        forward: (tokens,) int64, the position of each row-major token in the forward walk.
-        backward: (tokens,) int64, the same in the backward walk.
-        previous: (positions - rows of the first step,) int64: where the state before each
-            position stands, for all positions of the second step and later.
+        batch_sizes: rows of each step in one direction, never increasing.
+        places: (tokens * directions,) int64, the position of each token in each direction, token by
+            token.
+        sources: (positions,) int64, the inverse: which of the places stands at each position, and
+            ``tokens * directions`` where a step is filled up.
+        previous: (positions after the first step,) int64, where the state before each stands.
     """
 
-    lengths: Tensor
     batch_sizes: list[int]
-    forward: Tensor
-    backward: Tensor
+    places: Tensor
+    sources: Tensor
     previous: Tensor
 
     @property
     def positions(self) -> int:
-        """Rows of all steps together, filled-up ones included."""
-        return sum(self.batch_sizes)
+        """Rows of all steps and directions together, filled-up ones included."""
+        return len(self.sources)
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """The layout of a batch.
+
+    Attributes:
+        lengths: tokens of each sequence.
+        device: where the walks' indices are.
+    """
+
+    lengths: npt.NDArray[np.int64]
+    device: torch.device
+    _walks: dict[Directions, Walk] = field(default_factory=dict)
+
+    @property
+    def forward(self) -> Walk:
+        """The steps of the forward direction alone."""
+        return self.walk(("",))
+
+    @property
+    def backward(self) -> Walk:
+        """The steps of the backward direction alone."""
+        return self.walk(("_reverse",))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all sequences together."""
+        return int(self.lengths.sum())
 
     @property
     def first_tokens(self) -> Tensor:
         """(batch,) int64: row-major index of each sequence's first token."""
-        return torch.cumsum(self.lengths, 0) - self.lengths
+        return torch.from_numpy(np.cumsum(self.lengths) - self.lengths).to(self.device)
 
     @property
     def last_tokens(self) -> Tensor:
         """(batch,) int64: row-major index of each sequence's last token."""
-        return torch.cumsum(self.lengths, 0) - 1
+        return torch.from_numpy(np.cumsum(self.lengths) - 1).to(self.device)
 
     @property
-    def sequences(self) -> Tensor:
-        """(tokens,) int64: the sequence of each row-major token."""
-        index = torch.arange(len(self.lengths), device=self.lengths.device)
-        return index.repeat_interleave(self.lengths)
+    def owners(self) -> Tensor:
+        """(tokens,) int64: the sequence that each token belongs to."""
+        owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return torch.from_numpy(owners).to(self.device)
+
+    def walk(self, directions: Directions) -> Walk:
+        """The steps of the given directions; worked out once."""
+        if directions not in self._walks:
+            steps, *indices = _walk(self.lengths, [bool(suffix) for suffix in directions])
+            tensors = (torch.from_numpy(index).to(self.device) for index in indices)
+            self._walks[directions] = Walk(steps.tolist(), *tensors)
+        return self._walks[directions]
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with its indices on another device."""
-        return PackedBatch(
-            self.lengths.to(device),
-            self.batch_sizes,
-            self.forward.to(device),
-            self.backward.to(device),
-            self.previous.to(device),
-        )
+        return self if device == self.device else PackedBatch(self.lengths, device)
 
 
-def pack_batch(lengths: Sequence[int]) -> PackedBatch:
+def pack_batch(lengths: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
     """Lays out sequences of the given lengths.
 
     Args:
@@ -85,29 +119,37 @@ def pack_batch(lengths: Sequence[int]) -> PackedBatch:
     """
     if not len(lengths) or min(lengths) < 1:
         raise ValueError("a batch needs sequences of at least one token each")
-    real = np.asarray(lengths, np.int64)
-    rank_of = np.empty(len(real), np.int64)
-    order = np.argsort(-real, kind="stable")
-    rank_of[order] = np.arange(len(real))
+    return PackedBatch(np.asarray(lengths, np.int64), torch.device("cpu"))
+
+
+def _walk(
+    lengths: npt.NDArray[np.int64], reverse: Sequence[bool]
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """``batch_sizes``, ``places``, ``sources`` and ``previous`` of a walk."""
+    directions = len(reverse)
+    rank_of = np.empty(len(lengths), np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    rank_of[order] = np.arange(len(lengths))
 
     # What each rank occupies: its own length, except that the first 16 are filled to the longest.
-    occupied = np.zeros(max(len(real), MINIMUM_ROWS), np.int64)
-    occupied[: len(real)] = real[order]
+    occupied = np.zeros(max(len(lengths), MINIMUM_ROWS), np.int64)
+    occupied[: len(lengths)] = lengths[order]
     occupied[:MINIMUM_ROWS] = occupied[0]
     steps = np.arange(occupied[0])
-    batch_sizes = len(occupied) - np.searchsorted(occupied[::-1], steps, side="right")
-    step_start = np.cumsum(batch_sizes) - batch_sizes
+    rows = len(occupied) - np.searchsorted(occupied[::-1], steps, side="right")
+    start = directions * (np.cumsum(rows) - rows)
 
-    rank = np.repeat(rank_of, real)
-    time = np.arange(real.sum()) - np.repeat(np.cumsum(real) - real, real)
-    from_end = np.repeat(real, real) - 1 - time
-    previous = np.arange(batch_sizes[1:].sum()) - np.repeat(
-        step_start[1:] - batch_sizes[0] - step_start[:-1], batch_sizes[1:]
-    )
-    return PackedBatch(
-        lengths=torch.from_numpy(real),
-        batch_sizes=batch_sizes.tolist(),
-        forward=torch.from_numpy(step_start[time] + rank),
-        backward=torch.from_numpy(step_start[from_end] + rank),
-        previous=torch.from_numpy(previous),
-    )
+    rank = np.repeat(rank_of, lengths)
+    time = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    from_end = np.repeat(lengths, lengths) - 1 - time
+    when = np.stack([from_end if back else time for back in reverse], 1)
+    places = (start[when] + np.arange(directions) * rows[when] + rank[:, None]).ravel()
+    sources = np.full(directions * rows.sum(), len(places), np.int64)
+    sources[places] = np.arange(len(places))
+
+    # Row r of direction d stands d * rows + r after the start of its step.
+    later = directions * rows[1:]
+    within = np.arange(later.sum()) - np.repeat(start[1:] - directions * rows[0], later)
+    direction, row = np.divmod(within, np.repeat(rows[1:], later))
+    previous = np.repeat(start[:-1], later) + direction * np.repeat(rows[:-1], later) + row
+    return rows, places, sources, previous

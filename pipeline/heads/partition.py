@@ -109,8 +109,9 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
     """
     wide = (0, -emissions.shape[1] % _VECTOR)
     # Positions that fill up a step have scores of zero; nothing reads what comes of them.
-    blank = emissions.new_zeros(batch.positions, emissions.shape[1])
-    scores = _widen(blank.index_copy_(0, batch.forward, emissions), wide)
+    walk = batch.forward
+    blank = emissions.new_zeros(walk.positions, emissions.shape[1])
+    scores = _widen(blank.index_copy_(0, walk.places, emissions), wide)
     tops = scores.amax(1, keepdim=True)
     potentials = _whole_vectors(torch.exp, scores - tops)
     transitions, transitions_top = _weights(_widen(chain.transitions, wide * 2))
@@ -121,7 +122,7 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
     weights = torch.empty_like(potentials)
     scales = torch.empty_like(tops)
     begin = before = 0
-    for step, rows in enumerate(batch.batch_sizes):
+    for step, rows in enumerate(walk.batch_sizes):
         now = slice(begin, begin + rows)
         if step:
             torch.mm(weights[before : before + rows], transitions, out=arrivals[now])
@@ -133,13 +134,13 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
         weight.div_(scale)
         before, begin = begin, begin + rows
 
-    lengths = batch.lengths
-    final = _row_sums(weights[batch.forward[batch.last_tokens]] * end)[:, 0]
+    lengths = torch.from_numpy(batch.lengths).to(emissions.device)
+    final = _row_sums(weights[walk.places[batch.last_tokens]] * end)[:, 0]
     log_partition = (lengths - 1) * transitions_top + (start_top + end_top)
     log_partition += _whole_vectors(torch.log, final)
     # Added one after another: the order of a sum decides its last bits.
-    shares = (_whole_vectors(torch.log, scales) + tops)[batch.forward, 0]
-    sequence = batch.sequences
+    shares = (_whole_vectors(torch.log, scales) + tops)[walk.places, 0]
+    sequence = batch.owners
     log_partition.index_add_(0, sequence, shares)
 
     # Below the smallest number, weights become zero or imprecise, and dividing by a sum enlarges
@@ -148,7 +149,7 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
     least = math.sqrt(number.tiny / number.eps)
     lost = ((arrivals < least) & _reached(chain, wide, batch)).any(1) | (scales[:, 0] < least)
     inexact = ~(final >= least)
-    inexact[sequence[lost[batch.forward]]] = True
+    inexact[sequence[lost[walk.places]]] = True
     for index in inexact.nonzero()[:, 0].tolist():
         log_partition[index] = sum_in_logarithms(_part(emissions, batch, index), chain)[0]
     return log_partition, Walked(potentials, weights, scales, transitions, end, inexact)
@@ -174,10 +175,11 @@ def walk_backward(
     rest = walked.end.expand_as(walked.weights).contiguous()
     through = torch.zeros_like(rest)
     single = walked.potentials / walked.scales
-    through.index_copy_(0, batch.backward, single.index_select(0, batch.forward))
+    forward, backward = batch.forward, batch.backward
+    through.index_copy_(0, backward.places, single.index_select(0, forward.places))
     back = walked.transitions.t().contiguous()
     begin = before = 0
-    for step, rows in enumerate(batch.batch_sizes):
+    for step, rows in enumerate(backward.batch_sizes):
         now = rest[begin : begin + rows]
         if step:
             torch.mm(through[before : before + rows], back, out=now)
@@ -185,12 +187,12 @@ def walk_backward(
         before, begin = begin, begin + rows
 
     labels = emissions.shape[1]
-    sequence = batch.sequences
-    earlier = walked.weights.index_select(0, batch.forward)
-    joint = earlier * rest.index_select(0, batch.backward)
+    sequence = batch.owners
+    earlier = walked.weights.index_select(0, forward.places)
+    joint = earlier * rest.index_select(0, backward.places)
     total = _row_sums(joint)
     words = (joint / total)[:, :labels]
-    later = through.index_select(0, batch.backward) * (factors[sequence, None] / total)
+    later = through.index_select(0, backward.places) * (factors[sequence, None] / total)
     later[batch.first_tokens] = 0
 
     inexact = walked.inexact.clone()
@@ -228,7 +230,8 @@ def _row_sums(values: Tensor) -> Tensor:
 
 def _reached(chain: Chain, wide: tuple[int, int], batch: PackedBatch) -> Tensor:
     """(P, L') bool: whether a possible path leads to a label at a position."""
-    steps = len(batch.batch_sizes)
+    rows = batch.forward.batch_sizes
+    steps = len(rows)
     possible = (chain.transitions > -torch.inf).to(chain.start.dtype)
     reached = [chain.start > -torch.inf]
     while len(reached) < steps:
@@ -238,7 +241,7 @@ def _reached(chain: Chain, wide: tuple[int, int], batch: PackedBatch) -> Tensor:
         reached.append(following)
     each = F.pad(torch.stack(reached), wide)
     step = torch.arange(steps, device=each.device).clamp(max=len(each) - 1)
-    return each[step.repeat_interleave(torch.tensor(batch.batch_sizes, device=each.device))]
+    return each[step.repeat_interleave(torch.tensor(rows, device=each.device))]
 
 
 def _part(emissions: Tensor, batch: PackedBatch, index: int) -> Tensor:

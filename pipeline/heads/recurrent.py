@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.heads.cells import PackedGRU, PackedLSTM
-from pipeline.heads.packing import PackedBatch, pack_batch
+from pipeline.heads.cells import GRU_GATES, LSTM_GATES, PackedGRU, PackedLSTM
+from pipeline.heads.dropout import dropout
+from pipeline.heads.packing import Directions, PackedBatch, pack_batch
 
-_GATES = {"lstm": 4, "gru": 3}
+_ORDER = {"lstm": LSTM_GATES, "gru": GRU_GATES}
 _VECTOR = 16
 """Widths that are not multiples of this leave CPUs a rest to compute with other instructions, whose
 last bits differ from those of whole vectors; which numbers the rest has depends on the batch."""
@@ -30,6 +30,7 @@ class RecurrentNetwork(nn.Module):
         num_layers: layers on top of each other.
         bidirectional: whether a second direction reads from the end.
         dropout: probability, between layers.
+        locked_dropout: whether all tokens of a sequence drop the same units.
         cell: ``lstm`` or ``gru``.
     """
 
@@ -42,19 +43,21 @@ class RecurrentNetwork(nn.Module):
         num_layers: int,
         bidirectional: bool,
         dropout: float,
+        locked_dropout: bool,
     ) -> None:
         super().__init__()
         self.cell = cell
         self.num_layers = num_layers
         self.hidden_size = hidden_size
-        self.suffixes = ("", "_reverse") if bidirectional else ("",)
+        self.directions: Directions = ("", "_reverse") if bidirectional else ("",)
         self.dropout = dropout
-        self.output_size = hidden_size * len(self.suffixes)
-        gates = _GATES[cell] * hidden_size
+        self.locked_dropout = locked_dropout
+        self.output_size = hidden_size * len(self.directions)
+        gates = len(_ORDER[cell]) * hidden_size
         bound = 1 / math.sqrt(hidden_size)
         for layer in range(num_layers):
             width = input_size if layer == 0 else self.output_size
-            for suffix in self.suffixes:
+            for suffix in self.directions:
                 for name, shape in (
                     ("weight_ih", (gates, width)),
                     ("weight_hh", (gates, hidden_size)),
@@ -76,7 +79,7 @@ class RecurrentNetwork(nn.Module):
             forward state beside the backward one.
         """
         top = self.num_layers - 1
-        return self._layer(self._lower_layers(tokens, batch), batch, top, self.suffixes)
+        return self._layer(self._lower_layers(tokens, batch), batch, top, self.directions)
 
     def at_first_tokens(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
         """(batch, directions * hidden_size): ``forward`` at the first token of each sequence.
@@ -89,53 +92,64 @@ class RecurrentNetwork(nn.Module):
         single = pack_batch([1] * len(first)).to(tokens.device)
         top = self.num_layers - 1
         outputs = [self._layer(tokens.index_select(0, first), single, top, ("",))]
-        if len(self.suffixes) == 2:
+        if len(self.directions) == 2:
             backward = self._layer(tokens, batch, top, ("_reverse",))
             outputs.append(backward.index_select(0, first))
         return torch.cat(outputs, -1)
 
+    def final_states(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
+        """(batch, directions * hidden_size): each direction when it has read the whole sequence.
+
+        The forward state at the last token beside the backward state at the first: torch's ``h_n``
+        of the top layer.
+        """
+        outputs = self(tokens, batch)
+        forward = outputs[:, : self.hidden_size].index_select(0, batch.last_tokens)
+        backward = outputs[:, self.hidden_size :].index_select(0, batch.first_tokens)
+        return torch.cat([forward, backward], -1)
+
     def _lower_layers(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
         for layer in range(self.num_layers - 1):
-            tokens = self._layer(tokens, batch, layer, self.suffixes)
-            if self.dropout:
-                tokens = F.dropout(tokens, self.dropout, self.training)
+            tokens = self._layer(tokens, batch, layer, self.directions)
+            if self.training and self.dropout:
+                owners = batch.owners if self.locked_dropout else None
+                tokens = dropout(tokens, self.dropout, owners)
         return tokens
 
     def _layer(
-        self, tokens: Tensor, batch: PackedBatch, layer: int, suffixes: Sequence[str]
+        self, tokens: Tensor, batch: PackedBatch, layer: int, directions: Directions
     ) -> Tensor:
         """One layer, in one direction or in both at once."""
-        places = [batch.backward if suffix else batch.forward for suffix in suffixes]
-        # Positions that fill up a step read zeros; no real token follows them in their row.
-        blank = tokens.new_zeros(batch.positions, tokens.shape[1])
-        inputs = torch.stack([blank.index_copy(0, place, tokens) for place in places])
         w_ih, w_hh, b_ih, b_hh = (
-            torch.stack([self.get_parameter(f"{name}_l{layer}{suffix}") for suffix in suffixes])
+            self._stacked(name, layer, directions)
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
         blank_units = -self.hidden_size % _VECTOR
         if blank_units:
-            w_ih = self._widen(w_ih, blank_units)
-            w_hh = F.pad(self._widen(w_hh, blank_units), (0, blank_units))
-            b_ih, b_hh = (self._widen(b, blank_units) for b in (b_ih, b_hh))
-        steps = (batch.batch_sizes, batch.previous)
+            w_hh = F.pad(w_hh, (0, blank_units))
+        walk = batch.walk(directions)
         states: Tensor
         if self.cell == "lstm":
-            states = PackedLSTM.apply(inputs, w_ih, w_hh, b_ih + b_hh, *steps)  # type: ignore[no-untyped-call]
+            states = PackedLSTM.apply(tokens, w_ih, w_hh, b_ih + b_hh, walk)  # type: ignore[no-untyped-call]
         else:
-            states = PackedGRU.apply(inputs, w_ih, w_hh, b_ih, b_hh, *steps)  # type: ignore[no-untyped-call]
-        outputs = [
-            states[:, direction, : self.hidden_size].index_select(0, place)
-            for direction, place in enumerate(places)
-        ]
-        return torch.cat(outputs, -1)
+            states = PackedGRU.apply(tokens, w_ih, w_hh, b_ih, b_hh, walk)  # type: ignore[no-untyped-call]
+        if not blank_units:
+            return states
+        return states.view(len(states), len(directions), -1)[..., : self.hidden_size].flatten(1)
 
-    def _widen(self, gates: Tensor, units: int) -> Tensor:
-        """Adds units whose weights are zero, and whose states therefore stay zero, to each gate.
+    def _stacked(self, name: str, layer: int, directions: Directions) -> Tensor:
+        """(directions, gates * width, ...): a parameter as the cells take it.
 
-        Args:
-            gates: (directions, gates * hidden_size, ...).
+        Gates are put in the cells' order, the last of them doubled, and widened by units whose
+        weights are zero, and whose states therefore stay zero, to whole vectors.
         """
-        shape = (gates.shape[0], _GATES[self.cell], self.hidden_size, -1)
-        wider = F.pad(gates.reshape(shape), (0, 0, 0, units))
-        return wider.reshape(gates.shape[0], -1, *gates.shape[2:])
+        gates: list[Tensor] = []
+        for suffix in directions:
+            parts = self.get_parameter(f"{name}_l{layer}{suffix}").split(self.hidden_size)
+            *others, last = (parts[gate] for gate in _ORDER[self.cell])
+            gates += [*others, 2 * last]
+        blank_units = -self.hidden_size % _VECTOR
+        if blank_units:
+            gates = [F.pad(gate, (*(0, 0) * (gate.dim() - 1), 0, blank_units)) for gate in gates]
+        stacked = torch.cat(gates)
+        return stacked.view(len(directions), -1, *stacked.shape[1:])

@@ -1,46 +1,34 @@
-"""Labels as numbers, and the token that each word's label sits on."""
+"""Labels as numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Label
+from pipeline.corpus.schemes import bio_to_bioes
+from pipeline.heads.words import Words
 
 IGNORE = -100
-"""Target of tokens that carry no label; torch's default ``ignore_index``."""
-
-NO_TOKEN = -1
-"""Place of a word that has no token: cut off by truncation, or made of nothing that tokenises."""
+"""Target of a label that training never saw; torch's default ``ignore_index``."""
 
 
-def label_names(values: Iterable[Label]) -> list[str]:
-    """The distinct classes, or tags, in alphabetical order."""
-    names: set[str] = set()
-    for value in values:
-        names.update(value if isinstance(value, tuple) else (str(value),))
-    return sorted(names)
-
-
-def first_tokens(word_index: npt.NDArray[np.int32], words: int) -> npt.NDArray[np.int64]:
-    """(words,) int64: the first token of each word, ``NO_TOKEN`` for a word without one.
+def label_names(values: Iterable[Any], *, kind: str, scheme: str | None) -> list[str]:
+    """What a head can answer: the distinct labels, in alphabetical order; none for numbers.
 
     Args:
-        word_index: (tokens,) int32, the word that each token belongs to, -1 for special tokens.
-        words: words of the whole input.
-
-    Raises:
-        ValueError: a token belongs to a word that the input does not have.
+        values: the labels of the training split, tags of entities in BIO.
+        kind: ``class``, ``classes``, ``number``, ``tags`` or ``bio``.
+        scheme: of the tags that the head learns.
     """
-    tokens = np.flatnonzero(word_index >= 0)
-    if len(tokens) and word_index[tokens].max() >= words:
-        raise ValueError(f"token of word {word_index[tokens].max()} in an input of {words} words")
-    places = np.full(words, NO_TOKEN, np.int64)
-    # Backwards, so that a word's first token is the one that stays.
-    places[word_index[tokens[::-1]]] = tokens[::-1]
-    return places
+    if kind == "number":
+        return []
+    names: set[str] = set()
+    for value in values:
+        names.update({value} if kind == "class" else _learnt(value, scheme))
+    return sorted(names)
 
 
 def class_target(label: str, names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -48,29 +36,42 @@ def class_target(label: str, names: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.array([names.index(label) if label in names else IGNORE], np.int64)
 
 
-def token_targets(
-    tags: Sequence[str],
-    places: npt.NDArray[np.int64],
-    names: Sequence[str],
-    *,
-    tokens: int,
+def classes_target(labels: Sequence[str], names: Sequence[str]) -> npt.NDArray[np.float32]:
+    """(labels,) float32: 1 for each class that a text has, 0 for the others."""
+    return np.array([name in labels for name in names], np.float32)
+
+
+def number_target(value: float) -> npt.NDArray[np.float32]:
+    """(1,) float32."""
+    return np.array([value], np.float32)
+
+
+def word_targets(
+    tags: Sequence[str], words: Words, names: Sequence[str], scheme: str | None
 ) -> npt.NDArray[np.int64]:
-    """(tokens,) int64: each word's tag on its first token, ``IGNORE`` everywhere else.
+    """(words that have a token,) int64: the index of each tag, ``IGNORE`` if training never saw it.
 
     Args:
-        tags: one per word.
-        places: (words,) as ``first_tokens`` gives them.
+        tags: one per word, in BIO if they are of entities.
+        words: where they stand.
         names: the tags that the head knows.
-        tokens: tokens of the row.
+        scheme: that it knows them in; ``None`` for plain tags.
 
     Raises:
         ValueError: there is not one tag per word.
     """
-    if len(tags) != len(places):
-        raise ValueError(f"{len(tags)} tags for {len(places)} words")
-    targets = np.full(tokens, IGNORE, np.int64)
+    if len(tags) != len(words.first):
+        raise ValueError(f"{len(tags)} tags for {len(words.first)} words")
     index = {name: position for position, name in enumerate(names)}
-    for tag, place in zip(tags, places, strict=True):
-        if place != NO_TOKEN:
-            targets[place] = index.get(tag, IGNORE)
-    return targets
+    return np.array(
+        [
+            index.get(tag, IGNORE)
+            for tag, present in zip(_learnt(tags, scheme), words.with_token, strict=True)
+            if present
+        ],
+        np.int64,
+    )
+
+
+def _learnt(tags: Sequence[str], scheme: str | None) -> Sequence[str]:
+    return bio_to_bioes(tags) if scheme == "bioes" else tags

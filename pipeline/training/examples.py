@@ -12,36 +12,33 @@ import numpy.typing as npt
 
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
-from pipeline.heads.settings import LABEL_KIND, Task
 from pipeline.heads.targets import (
-    NO_TOKEN,
     class_target,
-    first_tokens,
+    classes_target,
     label_names,
-    token_targets,
+    number_target,
+    word_targets,
 )
+from pipeline.heads.words import Words
+from pipeline.inference.scoring import Inputs
 from pipeline.store import layout
 from pipeline.store.reader import Features
 
+SPLITS = ("train", "dev", "test")
+
 
 @dataclass(frozen=True)
-class Split:
-    """The examples of one split.
+class Split(Inputs):
+    """The examples of one split, and what is to be learnt of them.
 
     Attributes:
         ids: one per example.
-        rows: (examples,) int64, each example's row of features.
-        lengths: (examples,) int64, tokens of each row.
-        targets: per example (1,) int64, or (tokens,) int64 for token tasks.
-        places: per example (words,) int64, the token of each word; empty for sequence tasks.
+        targets: per example, as ``pipeline.heads.targets`` gives them.
         gold: the labels as given.
     """
 
     ids: list[str]
-    rows: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-    targets: list[npt.NDArray[np.int64]]
-    places: list[npt.NDArray[np.int64]]
+    targets: list[npt.NDArray[Any]]
     gold: list[Any]
 
     def __len__(self) -> int:
@@ -53,24 +50,34 @@ class HeadData:
     """Everything that a head learns from, besides the states.
 
     Attributes:
+        kind: of the labels, as stored.
         names: the labels of the training split, in alphabetical order; the head's outputs.
         splits: ``train``, ``dev`` and ``test``.
         report: words without a token, and labels that training never saw, per split.
     """
 
+    kind: str
     names: list[str]
     splits: dict[str, Split]
     report: dict[str, dict[str, int]]
 
 
-def bring_together(labels: Labels, features: Features, task: Task) -> HeadData:
+def bring_together(
+    labels: Labels, features: Features, *, kinds: Sequence[str], scheme: str | None
+) -> HeadData:
     """Aligns one label column with the rows of features of the same texts.
+
+    Args:
+        labels: the column.
+        features: of the same texts.
+        kinds: the kinds of label that the task learns.
+        scheme: for entities, the scheme of the tags that the head learns.
 
     Raises:
         StoreError: the features are of other texts than the labels.
-        DataError: the label column is not of the kind that the task learns, or a row's words are
-            not as many as its tags.
-        TrainingError: a split is empty, or training has fewer than two labels.
+        DataError: the label column is not of a kind that the task learns, or a row's words are not
+            as many as its tags.
+        TrainingError: a split is empty, or training has one label only.
     """
     if features.manifest.texts_sha256 != labels.texts_sha256:
         raise StoreError(
@@ -79,25 +86,36 @@ def bring_together(labels: Labels, features: Features, task: Task) -> HeadData:
         )
     if features.example_ids != labels.ids:
         raise StoreError(f"{features.folder}: its examples are not those of the labels")
-    if labels.kind != LABEL_KIND[task]:
+    if labels.kind not in kinds:
         raise DataError(
-            f"the label holds {labels.kind!r}, {task} learns {LABEL_KIND[task]!r}: "
+            f"the label holds {labels.kind!r}, the task learns {' or '.join(map(repr, kinds))}: "
             "change the head's task or label"
         )
+    if (scheme is not None) != (labels.kind == "bio"):
+        raise DataError(
+            "a head needs a 'scheme' (bio or bioes) to learn entities, and null to learn plain "
+            f"tags; the label holds {'entities' if labels.kind == 'bio' else labels.kind!r}"
+        )
     members = {
-        name: [row for row, split in enumerate(labels.splits) if split == name]
-        for name in ("train", "dev", "test")
+        name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS
     }
     for name, rows in members.items():
         if not rows:
             raise TrainingError(f"the {name} split is empty; the corpus is too small or its split")
-    names = label_names(labels.values[row] for row in members["train"])
-    if len(names) < 2:
-        raise TrainingError(f"training has one label only ({names[0]!r}): nothing to learn")
+    train = [labels.values[row] for row in members["train"]]
+    on_words = labels.kind in ("tags", "bio")
+    distinct = {tag for tags in train for tag in tags} if on_words else set(train)
+    if len(distinct) < 2:
+        only = ", ".join(map(repr, distinct)) or "none"
+        raise TrainingError(f"training has one label only ({only}): nothing to learn")
+    names = label_names(train, kind=labels.kind, scheme=scheme)
 
-    places = _places(labels, features) if task == "token_classification" else None
-    splits = {name: _split(rows, labels, features, names, places) for name, rows in members.items()}
-    return HeadData(names, splits, {name: _report(split, names) for name, split in splits.items()})
+    words = _words(labels, features) if on_words else None
+    splits = {
+        name: _split(rows, labels, features, names, scheme, words) for name, rows in members.items()
+    }
+    report = {name: _report(split, labels.kind, names, scheme) for name, split in splits.items()}
+    return HeadData(labels.kind, names, splits, report)
 
 
 def _split(
@@ -105,47 +123,58 @@ def _split(
     labels: Labels,
     features: Features,
     names: Sequence[str],
-    places: list[npt.NDArray[np.int64]] | None,
+    scheme: str | None,
+    words: list[Words] | None,
 ) -> Split:
     rows = features.example_rows[members]
-    lengths = np.diff(features.row_offsets)[rows]
     gold: list[Any] = [labels.values[member] for member in members]
-    if places is None:
+    mine = None if words is None else [words[member] for member in members]
+    targets: list[npt.NDArray[Any]]
+    if mine is not None:
+        targets = [word_targets(t, w, names, scheme) for t, w in zip(gold, mine, strict=True)]
+    elif labels.kind == "class":
         targets = [class_target(label, names) for label in gold]
-        member_places = [np.zeros(0, np.int64) for _ in members]
+    elif labels.kind == "classes":
+        targets = [classes_target(several, names)[None] for several in gold]
     else:
-        member_places = [places[member] for member in members]
-        targets = [
-            token_targets(tags, where, names, tokens=int(length))
-            for tags, where, length in zip(gold, member_places, lengths, strict=True)
-        ]
-    return Split([labels.ids[row] for row in members], rows, lengths, targets, member_places, gold)
+        targets = [number_target(value)[None] for value in gold]
+    return Split(
+        rows=rows,
+        lengths=np.diff(features.row_offsets)[rows],
+        words=mine,
+        ids=[labels.ids[row] for row in members],
+        targets=targets,
+        gold=gold,
+    )
 
 
-def _places(labels: Labels, features: Features) -> list[npt.NDArray[np.int64]]:
-    """The first token of each word of each example."""
+def _words(labels: Labels, features: Features) -> list[Words]:
+    """The words of each example."""
     word_index = features.per_token(layout.WORD_INDEX)
-    words = features.per_row(layout.ROW_WORDS)
+    counts = features.per_row(layout.ROW_WORDS)
     offsets = features.row_offsets
-    places = []
+    words = []
     for example, (row, tags) in enumerate(zip(features.example_rows, labels.values, strict=True)):
-        if len(tags) != words[row]:
+        if len(tags) != counts[row]:
             raise DataError(
-                f"example {labels.ids[example]!r} has {len(tags)} tags and {words[row]} words"
+                f"example {labels.ids[example]!r} has {len(tags)} tags and {counts[row]} words"
             )
-        places.append(first_tokens(word_index[offsets[row] : offsets[row + 1]], int(words[row])))
-    return places
+        words.append(Words.of(word_index[offsets[row] : offsets[row + 1]], int(counts[row])))
+    return words
 
 
-def _report(split: Split, names: Sequence[str]) -> dict[str, int]:
+def _report(split: Split, kind: str, names: Sequence[str], scheme: str | None) -> dict[str, int]:
     known = set(names)
     unseen: Counter[str] = Counter()
-    for gold in split.gold:
-        unseen.update(
-            tag for tag in ([gold] if isinstance(gold, str) else gold) if tag not in known
-        )
+    if kind != "number":
+        for gold in split.gold:
+            unseen.update({gold} if kind == "class" else gold)
+    if scheme == "bioes":  # the label's own tags are BIO, of the same types
+        known |= {f"{prefix}-{name[2:]}" for name in names if name[1:2] == "-" for prefix in "BI"}
     return {
         "examples": len(split),
-        "words_without_a_token": sum(int((place == NO_TOKEN).sum()) for place in split.places),
-        "labels_unseen_in_training": sum(unseen.values()),
+        "words_without_a_token": sum(int((~w.with_token).sum()) for w in split.words or ()),
+        "labels_unseen_in_training": sum(
+            count for name, count in unseen.items() if name not in known
+        ),
     }

@@ -1,28 +1,30 @@
-"""From labels and features to a trained head with its predictions."""
+"""From settings, labels and features to a trained head and its predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from pipeline.corpus.storage import Labels
 from pipeline.errors import StoreError
-from pipeline.evaluation.metrics import classification_scores, entity_scores
 from pipeline.heads.model import Head
-from pipeline.heads.settings import HeadSettings, Task
-from pipeline.heads.targets import NO_TOKEN
+from pipeline.heads.settings import LABEL_KINDS, HeadSettings
+from pipeline.inference.answers import answer
+from pipeline.inference.scoring import Outputs, StatesSource
 from pipeline.store.digests import Digests
 from pipeline.store.layers import resolve_layer
 from pipeline.store.reader import Features
+from pipeline.training.dev_score import dev_score
 from pipeline.training.examples import HeadData, Split, bring_together
-from pipeline.training.loop import Epoch, predict, train
-from pipeline.training.states import CachedStates, StatesSource
+from pipeline.training.loop import Epoch, assess, train
+from pipeline.training.states import open_states
+from pipeline.training.thresholds import best_thresholds
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,30 @@ class FittedHead:
     """What a training gives.
 
     Attributes:
-        head: with the weights of its best epoch.
+        head: of the seed with the best dev score, with the weights of its best epoch.
         description: what the head is and what made it; complete enough to load and use it.
-        history: one entry per epoch.
-        predictions: one per example of dev and test, ready for JSON.
+        history: of that seed, one entry per epoch.
+        shares: how much of each layer it reads: those of a mix, or 1 for each.
+        predictions: by seed, one row per example of dev and test, ready for JSON.
     """
 
     head: Head
     description: dict[str, Any]
     history: list[Epoch]
-    predictions: list[dict[str, Any]]
+    shares: dict[int, float]
+    predictions: dict[int, list[Row]]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The training of one seed."""
+
+    seed: int
+    head: Head
+    history: list[Epoch]
+    best: Epoch
+    thresholds: dict[str, float] | None
+    predictions: list[Row]
 
 
 def fit_head(
@@ -51,7 +67,7 @@ def fit_head(
     device: torch.device,
     say: Callable[[str], object],
 ) -> FittedHead:
-    """Trains a head on cached features.
+    """Trains a head on cached features, once per seed.
 
     Args:
         settings: the head's settings.
@@ -67,46 +83,44 @@ def fit_head(
     """
     layers = kept_layers(settings.layers, features)
     features.check(layers, digests)
-    data = bring_together(labels, features, settings.task)
-    states = CachedStates(features, layers, device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(settings.training.seed)
-        head = Head(
-            task=settings.task,
-            input_size=states.width,
-            labels=len(data.names),
-            recurrent=settings.recurrent,
-        ).to(device)
-        history = train(
-            head,
-            states,
-            train_split=data.splits["train"],
-            dev_split=data.splits["dev"],
-            score=partial(dev_score, data.splits["dev"], data.names, settings.task),
-            settings=settings.training,
-            device=device,
-            report=lambda epoch: say(
-                f"epoch {epoch.epoch}/{settings.training.epochs}: train loss "
-                f"{epoch.train_loss:.4f}, dev loss {epoch.dev_loss:.4f}, "
-                f"dev score {epoch.dev_score:.4f}"
-            ),
+    data = bring_together(
+        labels, features, kinds=LABEL_KINDS[settings.task], scheme=settings.scheme
+    )
+    states = open_states(features, layers, device)
+    runs = []
+    for seed in settings.training.seeds:
+        if len(settings.training.seeds) > 1:
+            say(f"seed {seed}")
+        runs.append(
+            _fit_seed(
+                settings, data, states, width=features.width, seed=seed, device=device, say=say
+            )
         )
-    best = max(history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
+    kept = max(runs, key=lambda run: run.best.dev_score)  # the first among equals
+    mix = kept.head.mix
+    shares = [1.0] * len(layers) if mix is None else mix.shares.tolist()
     description = {
         "settings": settings.model_dump(mode="json"),
+        "kind": data.kind,
         "labels": data.names,
-        "input_size": states.width,
+        "thresholds": kept.thresholds,
+        "width": features.width,
         "layers": layers,
-        "best_epoch": best.epoch,
-        "dev_score": best.dev_score,
-        "parameters": sum(parameter.numel() for parameter in head.parameters()),
+        "seed": kept.seed,
+        "best_epoch": kept.best.epoch,
+        "dev_score": kept.best.dev_score,
+        "parameters": sum(parameter.numel() for parameter in kept.head.parameters()),
         "data": data.report,
         "texts_sha256": labels.texts_sha256,
         "recipe": features.manifest.recipe,
         "torch": torch.__version__.split("+")[0],
     }
     return FittedHead(
-        head, description, history, _predictions(head, states, data, settings, device)
+        head=kept.head,
+        description=description,
+        history=kept.history,
+        shares=dict(zip(layers, shares, strict=True)),
+        predictions={run.seed: run.predictions for run in runs},
     )
 
 
@@ -128,69 +142,98 @@ def kept_layers(layers: tuple[int, ...], features: Features) -> list[int]:
     return resolved
 
 
-def dev_score(
-    split: Split,
-    names: list[str],
-    task: Task,
-    probabilities: list[npt.NDArray[np.float32]],
-) -> float:
-    """Macro F1 of classes, or micro F1 of entities: what the best epoch is chosen by."""
-    if task == "sequence_classification":
-        predicted = [names[int(row[0].argmax())] for row in probabilities]
-        return classification_scores(split.gold, predicted).macro_f1
-    tags = [
-        word_tags(row, places, names)[0]
-        for row, places in zip(probabilities, split.places, strict=True)
-    ]
-    return entity_scores(split.gold, tags).micro.f1
+def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:
+    """A head with random weights, drawn from torch's global generator."""
+    head = Head(settings, width=width, names=data.names)
+    if data.kind == "number":
+        values = np.array(data.splits["train"].gold, np.float64)
+        head.target_mean.fill_(values.mean())
+        head.target_scale.fill_(values.std())
+    return head
 
 
-def word_tags(
-    probabilities: npt.NDArray[np.float32],
-    places: npt.NDArray[np.int64],
-    names: list[str],
-) -> tuple[list[str | None], list[float | None]]:
-    """The likeliest tag of each word and its probability; ``None`` where a word has no token.
-
-    Args:
-        probabilities: (tokens, labels).
-        places: (words,), the token that each word is read at.
-    """
-    best = probabilities.argmax(-1)
-    tags: list[str | None] = []
-    confidences: list[float | None] = []
-    for place in places:
-        has_token = place != NO_TOKEN
-        tags.append(names[best[place]] if has_token else None)
-        confidences.append(rounded(probabilities[place, best[place]]) if has_token else None)
-    return tags, confidences
-
-
-def rounded(probability: np.float32) -> float:
-    """A probability with as many digits as float32 is sure of."""
-    return round(float(probability), 6)
-
-
-def _predictions(
-    head: Head,
-    states: StatesSource,
-    data: HeadData,
+def _fit_seed(
     settings: HeadSettings,
+    data: HeadData,
+    states: StatesSource,
+    *,
+    width: int,
+    seed: int,
     device: torch.device,
-) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for name in ("dev", "test"):
-        split = data.splits[name]
-        probabilities, _ = predict(head, states, split, device=device)
-        for example, places, values in zip(split.ids, split.places, probabilities, strict=True):
-            row: dict[str, Any] = {"id": example, "split": name}
-            if settings.task == "sequence_classification":
-                row["label"] = data.names[int(values[0].argmax())]
-                row["probabilities"] = {
-                    label: rounded(value)
-                    for label, value in zip(data.names, values[0], strict=True)
-                }
-            else:
-                row["tags"], row["probabilities"] = word_tags(values, places, data.names)
-            rows.append(row)
-    return rows
+    say: Callable[[str], object],
+) -> _Run:
+    dev = data.splits["dev"]
+
+    def score(outputs: list[Outputs]) -> float:
+        thresholds = _thresholds(settings, data.names, dev, outputs)
+        rows = _answers(settings, data.names, dev, outputs, thresholds)
+        return dev_score(settings.training.metric, data.kind, dev.gold, rows)
+
+    def report(epoch: Epoch) -> None:
+        say(
+            f"epoch {epoch.epoch}/{settings.training.epochs}: train loss {epoch.train_loss:.4f}, "
+            f"dev loss {epoch.dev_loss:.4f}, dev {settings.training.metric} {epoch.dev_score:.4f}"
+        )
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        head = new_head(settings, data, width=width).to(device)
+        history = train(
+            head,
+            states,
+            train_split=data.splits["train"],
+            dev_split=dev,
+            dev_score=score,
+            settings=settings.training,
+            seed=seed,
+            device=device,
+            report=report,
+        )
+    best = max(history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
+    outputs = {
+        name: assess(head, states, data.splits[name], device=device)[0] for name in ("dev", "test")
+    }
+    thresholds = _thresholds(settings, data.names, dev, outputs["dev"])
+    predictions = [
+        {"id": example, "split": name, **row}
+        for name in ("dev", "test")
+        for example, row in zip(
+            data.splits[name].ids,
+            _answers(settings, data.names, data.splits[name], outputs[name], thresholds),
+            strict=True,
+        )
+    ]
+    return _Run(seed, head, history, best, thresholds, predictions)
+
+
+def _thresholds(
+    settings: HeadSettings, names: list[str], dev: Split, outputs: list[Outputs]
+) -> dict[str, float] | None:
+    """The thresholds for several labels per text: what is best on dev."""
+    if settings.task != "multilabel_classification":
+        return None
+    rows = _answers(settings, names, dev, outputs, None)
+    return best_thresholds(
+        np.array([[row["probabilities"][name] for name in names] for row in rows]),
+        np.array([[name in gold for name in names] for gold in dev.gold]),
+        names,
+    )
+
+
+def _answers(
+    settings: HeadSettings,
+    names: list[str],
+    split: Split,
+    outputs: list[Outputs],
+    thresholds: dict[str, float] | None,
+) -> list[Row]:
+    return [
+        answer(
+            settings,
+            names,
+            one,
+            words=None if split.words is None else split.words[member],
+            thresholds=thresholds,
+        )
+        for member, one in enumerate(outputs)
+    ]

@@ -1,28 +1,29 @@
-"""The training loop, and the forward pass that scores with it."""
+"""The training loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pipeline.errors import TrainingError
 from pipeline.heads.model import Head
-from pipeline.heads.packing import pack_batch
-from pipeline.heads.targets import IGNORE
-from pipeline.training.batches import scoring_batches, training_batches
+from pipeline.inference.scoring import (
+    Outputs,
+    StatesSource,
+    logits_of,
+    outputs_of,
+    score,
+)
+from pipeline.training.batches import shuffled_blocks, training_batches
 from pipeline.training.examples import Split
+from pipeline.training.objective import class_weights, loss_of
+from pipeline.training.schedule import rate_factor
 from pipeline.training.settings import TrainingSettings
-from pipeline.training.states import StatesSource
-
-SCORING_BATCH = 64
-"""Examples per batch without gradients; outputs do not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ def train(
     *,
     train_split: Split,
     dev_split: Split,
-    score: Callable[[list[npt.NDArray[np.float32]]], float],
+    dev_score: Callable[[list[Outputs]], float],
     settings: TrainingSettings,
+    seed: int,
     device: torch.device,
     report: Callable[[Epoch], object],
     on_step: Callable[[float], object] = float,
@@ -54,8 +56,8 @@ def train(
     Args:
         head: on ``device``, with its initial weights.
         states: the token states of the rows.
-        score: from the probabilities of the dev split (as ``predict`` gives them) to a number,
-            higher is better.
+        dev_score: from what the head gives for the dev split to a number, higher is better.
+        seed: of the order of the examples.
         report: told each epoch as it ends.
         on_step: told the loss of each step.
 
@@ -65,39 +67,50 @@ def train(
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    optimizer = torch.optim.AdamW(
-        head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    weights = (
+        class_weights(head, train_split.targets).to(device) if settings.class_weights else None
     )
+    optimizer = torch.optim.AdamW(
+        head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    steps = settings.epochs * -(-len(train_split) // settings.batch_size)
+    taken = 0
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
     best_epoch = 0
     for number in range(1, settings.epochs + 1):
         head.train()
         total = labels = 0.0
-        rng = np.random.default_rng([settings.seed, number])
-        for members in training_batches(
-            train_split.lengths, batch_size=settings.batch_size, rng=rng
-        ):
-            logits, targets = _forward(head, states, train_split, members, device)
-            count = int((targets != IGNORE).sum())
-            if count == 0:
-                continue  # a batch whose words were all cut off teaches nothing
-            loss = F.cross_entropy(logits, targets, ignore_index=IGNORE)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(head.parameters(), settings.gradient_clip)
-            optimizer.step()
-            value = loss.item()
-            if not np.isfinite(value):
-                raise TrainingError(
-                    f"the loss became {value} in epoch {number}; lower learning_rate "
-                    "or gradient_clip"
+        rng = np.random.default_rng([seed, number])
+        for block in shuffled_blocks(train_split.rows, train_split.lengths, rng):
+            for members in training_batches(
+                block, train_split.lengths, batch_size=settings.batch_size, rng=rng
+            ):
+                factor = rate_factor(
+                    taken, steps=steps, warmup=settings.warmup, schedule=settings.schedule
                 )
-            on_step(value)
-            total += value * count
-            labels += count
-        probabilities, dev_loss = predict(head, states, dev_split, device=device)
-        epoch = Epoch(number, total / max(labels, 1), dev_loss, score(probabilities))
+                for group in optimizer.param_groups:
+                    group["lr"] = settings.learning_rate * factor
+                taken += 1
+                loss, count = _loss(head, states, train_split, members, device, weights)
+                if count == 0:
+                    continue  # a batch whose words were all cut off teaches nothing
+                mean = loss / count
+                optimizer.zero_grad()
+                mean.backward()
+                torch.nn.utils.clip_grad_norm_(head.parameters(), settings.gradient_clip)
+                optimizer.step()
+                value = mean.item()
+                if not np.isfinite(value):
+                    raise TrainingError(
+                        f"the loss became {value} in epoch {number}; lower learning_rate "
+                        "or gradient_clip"
+                    )
+                on_step(value)
+                total += value * count
+                labels += count
+        outputs, dev_loss = assess(head, states, dev_split, device=device)
+        epoch = Epoch(number, total / max(labels, 1), dev_loss, dev_score(outputs))
         history.append(epoch)
         report(epoch)
         if best_epoch == 0 or epoch.dev_score > history[best_epoch - 1].dev_score:
@@ -109,41 +122,37 @@ def train(
     return history
 
 
-@torch.inference_mode()
-def predict(
+def assess(
     head: Head, states: StatesSource, split: Split, *, device: torch.device
-) -> tuple[list[npt.NDArray[np.float32]], float]:
-    """Probabilities of every example of a split, and its mean loss.
+) -> tuple[list[Outputs], float]:
+    """What a head gives for every example of a split, in order, and its mean loss.
 
-    Returns:
-        Per example, in the split's order, (1, labels) or (tokens, labels) float32 probabilities;
-        and the mean cross-entropy over the labels that the head knows.
+    The loss is over the labels that the head knows, and without class weights.
     """
-    head.eval()
-    results: list[Any] = [None] * len(split)
-    total, labels = 0.0, 0
-    for members in scoring_batches(split.lengths, batch_size=SCORING_BATCH):
-        logits, targets = _forward(head, states, split, members, device)
-        total += F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum").item()
-        labels += int((targets != IGNORE).sum())
-        probabilities = logits.softmax(-1).cpu().numpy()
-        start = 0
-        for member in members:
-            end = start + len(split.targets[member])
-            results[member] = probabilities[start:end]
-            start = end
-    return results, total / max(labels, 1)
+    results: list[Outputs | None] = [None] * len(split)
+    total = labels = 0.0
+    for members, logits, words in score(head, states, split, device=device):
+        with torch.inference_mode():
+            loss, count = loss_of(head, logits, _targets(split, members, device), words)
+        total += loss.item()
+        labels += count
+        for member, outputs in zip(members, outputs_of(head, logits, words), strict=True):
+            results[member] = outputs
+    return [outputs for outputs in results if outputs is not None], total / max(labels, 1)
 
 
-def _forward(
+def _loss(
     head: Head,
     states: StatesSource,
     split: Split,
     members: npt.NDArray[np.int64],
     device: torch.device,
-) -> tuple[Tensor, Tensor]:
-    """Logits and targets of some examples: (n, labels) and (n,), n texts or tokens."""
-    tokens = states.read(split.rows[members])
-    batch = pack_batch(split.lengths[members].tolist()).to(device)
-    targets = torch.from_numpy(np.concatenate([split.targets[member] for member in members]))
-    return head(tokens.to(device), batch), targets.to(device)
+    weights: Tensor | None,
+) -> tuple[Tensor, float]:
+    logits, words = logits_of(head, states, split, members, device)
+    return loss_of(head, logits, _targets(split, members, device), words, weights)
+
+
+def _targets(split: Split, members: npt.NDArray[np.int64], device: torch.device) -> Tensor:
+    targets = np.concatenate([split.targets[member] for member in members])
+    return torch.from_numpy(targets).to(device)

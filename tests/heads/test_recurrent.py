@@ -25,6 +25,7 @@ def network(
     width: int = WIDTH,
     hidden: int = HIDDEN,
     dropout: float = 0.0,
+    locked: bool = False,
 ) -> RecurrentNetwork:
     return RecurrentNetwork(
         cell=cell,
@@ -33,6 +34,7 @@ def network(
         num_layers=layers,
         bidirectional=both,
         dropout=dropout,
+        locked_dropout=locked,
     )
 
 

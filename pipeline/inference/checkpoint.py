@@ -40,11 +40,6 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
     settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
-    head = Head(
-        task=settings.task,
-        input_size=description["input_size"],
-        labels=len(description["labels"]),
-        recurrent=settings.recurrent,
-    )
+    head = Head(settings, width=description["width"], names=description["labels"])
     head.load_state_dict(load_file(folder / WEIGHTS))
     return head.to(device).eval(), description

@@ -1,0 +1,125 @@
+"""The words of a batch: which tokens are theirs, and what is read at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+NO_TOKEN = -1
+"""First token of a word that has none: cut off by truncation, or made of nothing that tokenises."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The tokens of one text's words.
+
+    Attributes:
+        first: (words,) int64, the first token of each word in its row, ``NO_TOKEN`` without one.
+        count: (words,) int64, how many tokens the word has; they stand side by side.
+    """
+
+    first: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, word_index: npt.NDArray[np.int32], words: int) -> Words:
+        """From the word that each token of a row belongs to, -1 for special tokens.
+
+        Args:
+            word_index: (tokens,) int32.
+            words: words of the whole input.
+
+        Raises:
+            ValueError: a token belongs to a word that the input does not have, or the tokens of a
+                word do not stand side by side.
+        """
+        tokens = np.flatnonzero(word_index >= 0)
+        owners = word_index[tokens]
+        if len(tokens) and owners.max() >= words:
+            raise ValueError(f"token of word {owners.max()} in an input of {words} words")
+        first = np.full(words, NO_TOKEN, np.int64)
+        # Backwards, so that a word's first token is the one that stays.
+        first[owners[::-1]] = tokens[::-1]
+        count = np.bincount(owners, minlength=words).astype(np.int64)
+        last = np.full(words, NO_TOKEN, np.int64)
+        last[owners] = tokens
+        if not np.array_equal((last - first + 1)[count > 0], count[count > 0]):
+            raise ValueError("the tokens of a word do not stand side by side")
+        return cls(first, count)
+
+    @property
+    def with_token(self) -> npt.NDArray[np.bool_]:
+        """(words,) whether each word has a token: the words that a head reads."""
+        present: npt.NDArray[np.bool_] = self.first != NO_TOKEN
+        return present
+
+
+@dataclass(frozen=True)
+class WordLayout:
+    """The words of a batch that have a token, text after text.
+
+    Attributes:
+        lengths: words of each text; 0 where none has a token.
+        first: (words,) int64, the first token of each in the batch's row-major tokens.
+        count: (words,) int64, its tokens.
+        longest: the highest count.
+    """
+
+    lengths: list[int]
+    first: Tensor
+    count: Tensor
+    longest: int
+
+    def to(self, device: torch.device) -> WordLayout:
+        """The same layout with its indices on another device."""
+        return WordLayout(self.lengths, self.first.to(device), self.count.to(device), self.longest)
+
+
+def lay_out_words(texts: Sequence[Words], tokens: npt.NDArray[np.int64]) -> WordLayout:
+    """Lays out the words of a batch of texts.
+
+    Args:
+        texts: the words of each.
+        tokens: (texts,) the tokens of each, special tokens included.
+    """
+    starts = np.cumsum(tokens) - tokens
+    present = [words.with_token for words in texts]
+    first = [
+        words.first[has] + start for words, has, start in zip(texts, present, starts, strict=True)
+    ]
+    count = np.concatenate([words.count[has] for words, has in zip(texts, present, strict=True)])
+    return WordLayout(
+        lengths=[len(part) for part in first],
+        first=torch.from_numpy(np.concatenate(first)),
+        count=torch.from_numpy(count),
+        longest=int(count.max(initial=1)),
+    )
+
+
+def read_words(outputs: Tensor, words: WordLayout, subwords: str) -> Tensor:
+    """What a head reads at each word.
+
+    Args:
+        outputs: (tokens, width).
+        words: where the words stand.
+        subwords: ``first``, ``last`` or ``mean`` of a word's tokens.
+
+    Returns:
+        (words, width).
+    """
+    if subwords == "last":
+        return outputs.index_select(0, words.first + words.count - 1)
+    total = outputs.index_select(0, words.first)
+    if subwords == "first":
+        return total
+    # One token after another, so that a word's sum does not depend on others, nor on the device.
+    for token in range(1, words.longest):
+        longer = torch.nonzero(words.count > token).squeeze(1)
+        following = words.first.index_select(0, longer) + token
+        total = total.index_add(0, longer, outputs.index_select(0, following))
+    return total / words.count[:, None]
