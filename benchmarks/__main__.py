@@ -5,7 +5,17 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("extract", "early_exit", "edit", "noop", "memory")
+NAMES = (
+    "extract",
+    "early_exit",
+    "epoch",
+    "epoch_bert_base",
+    "read",
+    "trial",
+    "edit",
+    "noop",
+    "memory",
+)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.corpora import default_encoder, default_texts, write_corpus
-from benchmarks.measure import Bar, interleaved, report, table
+from benchmarks.measure import Bar, interleaved, peak_flops, report, table
 from pipeline.corpus.records import parts
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.forward import FrozenEncoder
@@ -91,7 +91,7 @@ def _compare(
     ours = {"ours": _ours(folder, encoder, texts)}
     seconds = interleaved(ours | contestants)
     rates = {name: tokens / value for name, value in seconds.items()}
-    allowed = tokens * _peak_flops() / _flops(rows)
+    allowed = tokens * peak_flops() / _flops(rows)
     table(
         f"{title}, {tokens} tokens, layer {LAYER}, float32",
         rates | {"peak allows": allowed},
@@ -232,14 +232,6 @@ def _flops(rows: Sequence[TokenisedRow], width: int = 384, layers: int = LAYER) 
     linear = 2 * tokens * 12 * width * width  # four projections, and a feed-forward of 4 × width
     attention = sum(4 * row.length**2 * width for row in rows)
     return float(layers * (linear + attention))
-
-
-def _peak_flops() -> float:
-    """Floating-point operations per second of large float32 matrix products here."""
-    size = 2048
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    seconds = interleaved({"product": lambda: left @ right})["product"]
-    return 2 * size**3 / seconds
 
 
 if __name__ == "__main__":

@@ -67,6 +67,16 @@ def report(benchmark: str, bars: Mapping[str, Bar]) -> None:
     print(json.dumps(content))
 
 
+def peak_flops() -> float:
+    """Floating-point operations per second of large float32 matrix products here."""
+    import torch
+
+    size = 2048
+    left, right = torch.randn(size, size), torch.randn(size, size)
+    seconds = interleaved({"product": lambda: left @ right})["product"]
+    return 2 * size**3 / seconds
+
+
 def machine() -> str:
     """The CPU, its number of cores in use by torch, and torch's version."""
     import torch

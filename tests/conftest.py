@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.environment import mkl_mode
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # tiny tensors: threads would only wait for each other
 os.environ["DVC_NO_ANALYTICS"] = "1"
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-os.environ.setdefault("MKL_CBWR", "AUTO")  # as stages have them
+os.environ.setdefault("MKL_CBWR", mkl_mode())  # as stages have them
 
 WORDS = (
     "the a of in on at and or not is was cold warm ice house river north south east west winter "

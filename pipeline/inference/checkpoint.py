@@ -34,12 +34,22 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     Raises:
         StoreError: the folder holds no head.
     """
+    description = read_description(folder)
+    settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
+    head = Head(settings, width=description["width"], names=description["labels"])
+    head.load_state_dict(load_file(folder / WEIGHTS))
+    return head.to(device).eval(), description
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a head is and what made it.
+
+    Raises:
+        StoreError: the folder holds no head.
+    """
     path = folder / DESCRIPTION
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
-    settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
-    head = Head(settings, width=description["width"], names=description["labels"])
-    head.load_state_dict(load_file(folder / WEIGHTS))
-    return head.to(device).eval(), description
+    return description

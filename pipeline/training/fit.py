@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -175,6 +176,7 @@ def _fit_seed(
             f"dev loss {epoch.dev_loss:.4f}, dev {settings.training.metric} {epoch.dev_score:.4f}"
         )
 
+    begin = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         head = new_head(settings, data, width=width).to(device)
@@ -189,6 +191,7 @@ def _fit_seed(
             device=device,
             report=report,
         )
+    say(f"trained in {time.perf_counter() - begin:.1f} s")
     best = max(history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
     outputs = {
         name: assess(head, states, data.splits[name], device=device)[0] for name in ("dev", "test")

@@ -1,0 +1,181 @@
+"""New text to answers: the same tokens, states, rounding and head as in extraction and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.corpus.records import Text
+from pipeline.encoder.snapshot import read_snapshot
+from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.windows import encode_rows
+from pipeline.errors import DataError, EncoderError
+from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
+from pipeline.heads.words import Words
+from pipeline.inference.answers import answer
+from pipeline.inference.checkpoint import load_head
+from pipeline.inference.entities import entities_in_text, entities_in_words
+from pipeline.inference.scoring import Inputs, Outputs, outputs_of, score
+from pipeline.inference.words import Span, split_words
+from pipeline.store.keys import Recipe
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a head says of some texts.
+
+    Attributes:
+        rows: one per text, in order, as ``pipeline.inference.answers.answer`` gives them; of a head
+            that tags words, with the ``words`` of a raw text as character offsets, and of one that
+            tags entities with ``entities``.
+        cut: how many texts were longer than the encoder reads, and were cut.
+    """
+
+    rows: list[dict[str, Any]]
+    cut: int
+
+
+class Predictor:
+    """A trained head and its encoder.
+
+    Args:
+        head: folder of a trained head.
+        encoder: folder of the materialised encoder that its features were made with.
+        device: where to compute.
+
+    Raises:
+        StoreError: there is no head.
+        EncoderError: the encoder is another one, or damaged.
+    """
+
+    def __init__(self, head: Path, encoder: Path, *, device: torch.device) -> None:
+        self.head, self.description = load_head(head, device=device)
+        self._recipe = Recipe.from_json(self.description["recipe"])
+        if read_snapshot(encoder, verify=True).fingerprint() != self._recipe.encoder:
+            raise EncoderError(
+                f"{encoder}: is not the encoder that {head} was trained with; name that one with "
+                "--encoder, or train the head anew with `dvc repro`"
+            )
+        self._device = device
+        self._layers: list[int] = self.description["layers"]
+        self._tokenizer = tokenizer_of(encoder, self._recipe)
+        self._windows = windows_of(self._recipe)
+        self._encoder = encoder_of(encoder, self._recipe, layers=self._layers, device=device)
+
+    def __call__(self, texts: Sequence[Text]) -> Answers:
+        """Answers for some texts; what a text gets does not depend on the others.
+
+        Args:
+            texts: raw texts, words, or pairs. A head on words that is given a raw text splits it
+                into words itself.
+
+        Raises:
+            DataError: a text is too long, and the features that the head was trained on call that
+                an error; or the head reads words and is given a pair.
+        """
+        settings = self.head.settings
+        given: list[tuple[Text, list[Span] | None]] = [self._as_read(text) for text in texts]
+        rows = self._tokenizer([text for text, _ in given])
+        for number, row in enumerate(rows):
+            self._refuse(row, number)
+        words = [Words.of(row.word_index, row.words) for row in rows] if settings.on_words else None
+        outputs = self._outputs(rows, words)
+        answers = []
+        for number, (text, spans) in enumerate(given):
+            found = answer(
+                settings,
+                self.head.names,
+                outputs[number],
+                words=None if words is None else words[number],
+                thresholds=self.description["thresholds"],
+            )
+            answers.append(self._with_places(found, texts[number], text, spans))
+        return Answers(answers, sum(row.full_length > row.length for row in rows))
+
+    def _as_read(self, text: Text) -> tuple[Text, list[Span] | None]:
+        if not self.head.settings.on_words or isinstance(text, tuple):
+            return text, None
+        if not isinstance(text, str):
+            raise DataError("the head tags words: it reads a text or words, not a pair of texts")
+        spans = split_words(text)
+        return tuple(text[begin:end] for begin, end in spans), spans
+
+    def _refuse(self, row: TokenisedRow, number: int) -> None:
+        limit = self._recipe.max_length
+        if self._recipe.long_texts == "error" and row.full_length > limit:
+            raise DataError(
+                f"text {number + 1} has {row.full_length} tokens, and the head's features have "
+                f"long_texts: error above {limit}; shorten it, or train on features with window"
+            )
+        windows = self._windows
+        if windows and row.length > limit and windows.room(row) <= windows.stride:
+            raise DataError(
+                f"text {number + 1}: the shorter text of the pair leaves no room for the longer one"
+            )
+
+    def _outputs(self, rows: Sequence[TokenisedRow], words: list[Words] | None) -> list[Outputs]:
+        states = _RowStates(len(rows), self._layers)
+        for index, by_layer in encode_rows(self._encoder, rows, self._windows):
+            states.keep(index, by_layer, self._recipe.storage_dtype)
+        lengths = np.array([row.length for row in rows], np.int64)
+        inputs = Inputs(np.arange(len(rows)), lengths, words)
+        results: dict[int, Outputs] = {}
+        for members, logits, layout in score(self.head, states, inputs, device=self._device):
+            results.update(
+                zip(members.tolist(), outputs_of(self.head, logits, layout), strict=True)
+            )
+        return [results[number] for number in range(len(rows))]
+
+    def _with_places(
+        self, found: dict[str, Any], given: Text, read: Text, spans: list[Span] | None
+    ) -> dict[str, Any]:
+        """Where words and entities stand in the text that was given."""
+        if not self.head.settings.on_words:
+            return found
+        if spans is not None:
+            found = {**found, "words": [list(span) for span in spans]}
+        if self.head.settings.scheme is None:
+            return found
+        tags, sure = found["tags"], found["probabilities"]
+        if spans is None or not isinstance(given, str):
+            words = read if isinstance(read, tuple) else ()
+            return {**found, "entities": entities_in_words(words, tags, sure)}
+        return {**found, "entities": entities_in_text(given, spans, tags, sure)}
+
+
+class _RowStates:
+    """States of rows that were encoded a moment ago, rounded as the store rounds them."""
+
+    def __init__(self, rows: int, layers: Sequence[int]) -> None:
+        self._layers = layers
+        self._rows: list[Tensor | None] = [None] * rows
+
+    def keep(
+        self, row: int, by_layer: Mapping[int, npt.NDArray[np.float32]], storage_dtype: str
+    ) -> None:
+        states = np.concatenate([by_layer[layer] for layer in self._layers], 1)
+        self._rows[row] = torch.from_numpy(states.astype(storage_dtype))
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """(tokens of all rows, layers * width) float32."""
+        chosen = (self._rows[row] for row in rows.tolist())
+        return torch.cat([states for states in chosen if states is not None]).float()
+
+
+def blocks_of(texts: Iterator[tuple[str, Text]], size: int) -> Iterator[list[tuple[str, Text]]]:
+    """Texts with their ids, ``size`` at a time."""
+    block: list[tuple[str, Text]] = []
+    for item in texts:
+        block.append(item)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block
