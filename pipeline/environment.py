@@ -12,6 +12,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +69,26 @@ def use_threads() -> int:
             )
         torch.set_num_threads(int(asked))
     return torch.get_num_threads()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keeps torch to one thread, for operations that are too short to share.
+
+    Threads that sleep in between cost more to wake than they bring, and threads that do not sleep
+    bring everything to a halt where another process wants their core.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def mkl_mode() -> str:

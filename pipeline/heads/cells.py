@@ -14,7 +14,7 @@ Shapes: N tokens, D directions (1 or 2), P positions of a walk, R hidden width, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pipeline.environment import one_thread
 from pipeline.heads.packing import Walk
 
 LSTM_GATES = (3, 0, 1, 2)
@@ -62,7 +63,7 @@ class PackedLSTM(Function):
         recurrent = w_hh.transpose(1, 2).contiguous()
         parts = (gates, *gates.split(width, -1), negated, squashed, states)
         before, last_state, last_cell = 0, states[:0], negated[:0]
-        with _one_thread(width):
+        with _walking(width):
             for rows, (now, o, i, f, g, cell, squash, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts), strict=True
             ):
@@ -113,7 +114,7 @@ class PackedLSTM(Function):
         d_state = gates.new_zeros(directions * before, width)
         d_cell = torch.zeros_like(d_state)
         steps = list(zip(walk.batch_sizes, _steps(walk, directions, *parts), strict=True))
-        with _one_thread(width):
+        with _walking(width):
             for rows, (d_h, by_c, by_o, by_three, f_t, d_now, d_o, d_three) in reversed(steps):
                 d_state = _with_rows(d_state, directions, before, rows)
                 d_cell = _with_rows(d_cell, directions, before, rows)
@@ -171,7 +172,7 @@ class PackedGRU(Function):
             given[:, 2 * width :],
         )
         before, last = 0, states[:0]
-        with _one_thread(width):
+        with _walking(width):
             for rows, (sigmoids, r_t, z_t, n_t, now, now_sigmoids, now_new, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts, states), strict=True
             ):
@@ -298,21 +299,10 @@ def _input_gradients(
     return (flat @ w_ih.flatten(0, 1) if ctx.needs_input_grad[0] else None), d_w_ih
 
 
-@contextmanager
-def _one_thread(width: int) -> Iterator[None]:
-    """Lets one thread walk the steps of a narrow network.
+def _walking(width: int) -> AbstractContextManager[None]:
+    """Lets one thread walk the steps of a narrow network alone.
 
-    A step is too short to share: threads that sleep in between cost more to wake than they bring,
-    and threads that do not sleep bring training to a halt where another process wants their core.
-    What is done for all steps at once is still shared. This goes by the width alone, so that it is
-    the same for every batch.
+    A step is too short to share; what is done for all steps at once still is. It goes by the width
+    alone, so that it is the same for every batch.
     """
-    threads = torch.get_num_threads()
-    if width > _NARROW or threads == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return one_thread() if width <= _NARROW else nullcontext()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.environment import one_thread
 from pipeline.inference.scoring import StatesSource
 from pipeline.store.reader import Features
 
@@ -73,12 +74,13 @@ class MappedStates:
             )
         )
         states = self._room(int((ends - begins).sum()))
-        for number, layer in enumerate(self.layers):
-            column = states[:, number * self._width : (number + 1) * self._width]
-            begin = 0
-            for shard, first, end in places:
-                column[begin : begin + end - first].copy_(layer[shard][first:end])
-                begin += end - first
+        with one_thread():
+            for number, layer in enumerate(self.layers):
+                column = states[:, number * self._width : (number + 1) * self._width]
+                begin = 0
+                for shard, first, end in places:
+                    column[begin : begin + end - first].copy_(layer[shard][first:end])
+                    begin += end - first
         return states
 
     def will_need(self, rows: npt.NDArray[np.int64]) -> None:
