@@ -32,7 +32,7 @@ def read_jsonl(source: Source, settings: CorpusSettings) -> Iterator[Row]:
             return
         first = False
         try:
-            values = json.loads(line, object_pairs_hook=_without_repetition)
+            values = _DECODER.decode(line)
         except json.JSONDecodeError as error:
             source.problems.add(
                 source.at(number),
@@ -58,3 +58,6 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
         raise ValueError(f"field {repeated!r} is given twice")
     return row
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_repetition)
