@@ -159,7 +159,9 @@ class Checker:
                 )
             elif "" in tags:
                 self._problems.add(
-                    row.place, f"the tag of word {tags.index('') + 1} is empty", field=name
+                    row.place_of(tags.index("")),
+                    f"the tag of word {tags.index('') + 1} is empty",
+                    field=name,
                 )
             elif scheme := SCHEMES.get(kind):
                 labels[name] = self._in_bio(name, tags, scheme, words, row)
@@ -174,7 +176,7 @@ class Checker:
             self._tally.repaired[name] += 1
             return to_bio(tags, scheme)
         self._problems.add(
-            row.place,
+            row.place_of(fault.position),
             f"word {fault.position + 1} ({show(words[fault.position])}): {fault.why}",
             field=name,
             advice="mend it, or set broken_tags: repair"

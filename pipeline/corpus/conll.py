@@ -19,12 +19,14 @@ def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     columns = settings.columns or ()
     skip = settings.skip_lines or ()
     sentence: list[Sequence[str]] = []
-    begin = count = 0
+    lines: list[int] = []
+    count = 0
 
     def row() -> Row:
         by_name = dict(zip(columns, zip(*sentence, strict=True), strict=True))
         by_name.pop(UNUSED, None)
-        return Row(source.at(begin), source.number(count), by_name, source.split)
+        place = source.at(lines[0])
+        return Row(place, source.number(count), by_name, source.split, lines)
 
     for number, line in numbered_lines(source, settings.encoding):
         if skip and line.startswith(skip):
@@ -32,12 +34,13 @@ def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
         elif line.strip():
             cells = line.split("\t") if "\t" in line else line.split()
             if _fits(cells, columns, source, number):
-                if not sentence:
-                    begin, count = number, count + 1
                 sentence.append(cells)
+                lines.append(number)
         elif sentence:
+            count += 1
             yield row()
-            sentence = []
+            sentence, lines = [], []
+    count += 1
     if sentence:
         yield row()
 

@@ -28,13 +28,14 @@ def read_conllu(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     field, a sentence's id is its number, from 1.
     """
     words: list[Sequence[str]] = []
+    lines: list[int] = []
     metadata: dict[str, str] = {}
-    begin = count = 0
+    count = 0
 
     def row() -> Row:
         columns = dict(zip(COLUMNS, zip(*words, strict=True), strict=True))
         values = {**metadata, **columns}
-        return Row(source.at(begin), source.number(count), values, source.split)
+        return Row(source.at(lines[0]), source.number(count), values, source.split, lines)
 
     for number, line in numbered_lines(source, settings.encoding):
         if line.startswith("#"):
@@ -43,13 +44,14 @@ def read_conllu(source: Source, settings: CorpusSettings) -> Iterator[Row]:
         elif line.strip():
             cells = line.split("\t")
             if _is_word(cells, source, number):
-                if not words:
-                    begin, count = number, count + 1
                 words.append(cells)
+                lines.append(number)
         else:
             if words:
+                count += 1
                 yield row()
-            words, metadata = [], {}
+            words, lines, metadata = [], [], {}
+    count += 1
     if words:
         yield row()
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from pipeline.corpus.sources import Source
 
-LONGEST_LINE = 1 << 26
+LONGEST_LINE = 1 << 24
 """Characters; a longer line is a file of another format, and reading it would fill the memory."""
 
 UTF_8 = "utf-8"

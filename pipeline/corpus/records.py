@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,12 +38,18 @@ class Row:
         number: the row's id where the corpus has no field of ids.
         values: strings where the file holds nothing but text; else what JSON has, too.
         split: the split that the row's file belongs to.
+        word_lines: the line of each word, where words have lines of their own.
     """
 
     place: Place
     number: str
     values: Mapping[str, Any]
     split: str | None = None
+    word_lines: Sequence[int] = ()
+
+    def place_of(self, word: int) -> Place:
+        """Where a word stands."""
+        return Place(self.place.file, self.word_lines[word]) if self.word_lines else self.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.corpus.problems import show
 from pipeline.corpus.records import Label
+from pipeline.corpus.schemes import OUTSIDE, is_tag
 
 _UNBALANCED = 0.95
 _NEARLY_ALL = 0.5
+_MANY = 100
 
 
 @dataclass
@@ -114,35 +116,40 @@ class LabelCounts:
 
     def warnings(self) -> list[str]:
         """What looks wrong with the labels."""
-        found = []
+        found: list[str] = []
         for name, kind in self._kinds.items():
-            if kind == "number":
-                continue
-            field = f"label {show(name)}"
-            counts = self._total(name)
-            if "train" in self._splits:
-                for split in self._splits[1:]:
-                    unseen = sorted(
-                        set(self._counts[name][split]) - set(self._counts[name]["train"])
-                    )
-                    if unseen:
-                        found.append(
-                            f"{field}: {_listed(unseen)} in {split} and not in train: "
-                            "a head cannot learn that"
-                        )
-            if kind not in ("class", "classes") or not counts:
-                continue
-            if single := sorted(label for label, count in counts.items() if count == 1):
-                found.append(f"{field}: {_listed(single)} with one example only")
-            most = max(counts, key=_most(counts))
-            if counts[most] > _UNBALANCED * counts.total():
-                share = counts[most] / counts.total()
-                found.append(f"{field}: {share:.1%} of all are {show(most)}")
-            if len(counts) > 100 and len(counts) > _NEARLY_ALL * counts.total():
-                found.append(
-                    f"{field}: {len(counts)} classes among {counts.total()}: is it text, or an id?"
-                )
+            if kind != "number":
+                found += [f"label {show(name)}: {what}" for what in self._unseen(name)]
+            if kind in ("class", "classes"):
+                found += [f"label {show(name)}: {what}" for what in self._odd_classes(name)]
+            if kind == "tags" and self._looks_like_entities(name):
+                found.append(f"label {show(name)}: looks like entity tags: is its kind iob2?")
         return found
+
+    def _unseen(self, name: str) -> Iterator[str]:
+        if "train" not in self._splits:
+            return
+        trained = self._counts[name]["train"]
+        for split in self._splits[1:]:
+            if unseen := sorted(set(self._counts[name][split]) - set(trained)):
+                yield f"{_listed(unseen)} in {split} and not in train: a head cannot learn that"
+
+    def _odd_classes(self, name: str) -> Iterator[str]:
+        counts = self._total(name)
+        if not counts:
+            return
+        if single := sorted(label for label, count in counts.items() if count == 1):
+            yield f"{_listed(single)} with one example only"
+        most = max(counts, key=_most(counts))
+        if counts[most] > _UNBALANCED * counts.total():
+            yield f"{counts[most] / counts.total():.1%} of all are {show(most)}"
+        if len(counts) > _MANY and len(counts) > _NEARLY_ALL * counts.total():
+            yield f"{len(counts)} classes among {counts.total()}: is it text, or an id?"
+
+    def _looks_like_entities(self, name: str) -> bool:
+        counts = self._total(name)
+        prefixed = [tag for tag in counts if tag != OUTSIDE]
+        return bool(prefixed) and all(is_tag(tag, "bioes") for tag in prefixed)
 
     def _total(self, name: str) -> Counter[str]:
         total: Counter[str] = Counter()

@@ -65,7 +65,7 @@ def test_broken_entity_tags_are_an_error_or_repaired(tmp_path: Path):
     path = tmp_path / "corpus"
     (problem,) = problems(path, "\na O\nb I-x\n", CONLL)
     assert problem == (
-        "corpus:2: field 'tag': word 2 ('b'): 'I-x' continues no entity: none of its type is open "
+        "corpus:3: field 'tag': word 2 ('b'): 'I-x' continues no entity: none of its type is open "
         "before it; mend it, or set broken_tags: repair"
     )
     corpus = RawCorpus(path, corpus_settings(CONLL, broken_tags="repair"))

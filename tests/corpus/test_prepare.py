@@ -179,6 +179,14 @@ def test_odd_labels_are_warned_of():
     }
 
 
+def test_plain_tags_that_look_like_entity_tags_are_warned_of():
+    settings_ = corpus_settings(CONLL, labels={"tag": "tags"})
+    for tags, warned in ((("B-x", "O"), True), (("S-x", "NN"), False), (("O", "O"), False)):
+        report = prepare(examples([(("a", "b"), tags)], label="tag"), settings_).report
+        warning = "label 'tag': looks like entity tags: is its kind iob2?"
+        assert (warning in report["warnings"]) == warned
+
+
 def test_labels_that_look_like_ids_are_warned_of():
     rows = examples([(f"text {n}", f"label {n}") for n in range(200)])
     warnings = prepare(rows, corpus_settings(JSONL)).report["warnings"]

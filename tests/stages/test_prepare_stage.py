@@ -5,14 +5,22 @@ Each malformed input ends in exit code 2 with its file and line, and nothing is 
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from import_graph import ROOT
 
 from pipeline.corpus.storage import read_labels, read_texts
 from stages.prepare import main
@@ -291,7 +299,7 @@ MALFORMED: list[tuple[str, dict[str, Any], Files, str]] = [
         "broken BIO",
         CONLL,
         {"file": SENTENCES + "a O\nb I-x\n"},
-        "file:41: field 'tag': word 2 ('b'): 'I-x' continues no entity",
+        "file:42: field 'tag': word 2 ('b'): 'I-x' continues no entity",
     ),
     (
         "no BIO",
@@ -309,7 +317,7 @@ MALFORMED: list[tuple[str, dict[str, Any], Files, str]] = [
         "broken BIOES",
         BIOES,
         {"file": SENTENCES},
-        "word 3 ('now'): the entity of type 'x' before 'O'",
+        "file:3: field 'tag': word 3 ('now'): the en",
     ),
     ("no entity", CONLL, {"file": "a O\nb O\n\n" * 20}, "field 'tag': every label is 'O': nothing"),
     ("conll blank", CONLL, {"file": "\n\n"}, "data/raw/file: holds no row"),
@@ -369,6 +377,16 @@ def test_a_malformed_corpus_is_refused_with_its_place_and_nothing_is_written(
     written = {name for name, content in tree(tmp_path / "data").items() if content is not None}
     assert written == before
     assert not (tmp_path / "reports").exists()
+
+
+def test_what_was_there_stays_where_a_corpus_is_refused(prepare: Prepare, tmp_path: Path) -> None:
+    assert prepare(JSONL, {"file": good()}).exit_code == 0
+    before = {**tree(tmp_path / "data" / "text"), **tree(tmp_path / "data" / "labels")}
+    report = Path("reports/c").read_bytes()
+    for broken in (good() + "{", good() + row(id=100), good().replace('"y"', '"x"')):
+        assert prepare(JSONL, {"file": broken}).exit_code == 2
+        assert {**tree(tmp_path / "data" / "text"), **tree(tmp_path / "data" / "labels")} == before
+        assert Path("reports/c").read_bytes() == report
 
 
 def test_there_are_forty_malformed_inputs_at_least_no_two_alike() -> None:
@@ -447,5 +465,18 @@ def test_ids_texts_labels_and_fields_are_data_and_nothing_else(
     assert {path.name for path in Path("data").iterdir()} == {"raw", "text", "labels"}
 
 
-def test_progress_is_shown_on_a_terminal_only(prepare: Prepare) -> None:
-    assert "%" not in prepare(JSONL, {"file": good(2000)}).output
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(prepare: Prepare, tmp_path: Path) -> None:
+    assert "%" not in prepare(JSONL, {"file": good(3000)}).output
+    terminal, its_end = pty.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    options = ("--texts", "data/text/d", "--labels", "data/labels/d", "--report", "reports/d")
+    subprocess.run(
+        [sys.executable, "-m", "stages.prepare", "c", *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=its_end,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    os.close(its_end)
+    assert "c:   0%" in os.read(terminal, 1000).decode()
+    os.close(terminal)
