@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from pipeline.corpus.formats import RawCorpus
-from pipeline.corpus.prepare import prepare
+from pipeline.corpus.prepare import PreparedCorpus, prepare
 from pipeline.corpus.problems import InvalidCorpusError
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.sources import bytes_of
@@ -33,26 +33,39 @@ def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) 
     wrong is a warning, here and in the report.
     """
     settings = ParamsFile(params_path).section(CorpusSettings, "corpora", name)
-    path = Path(settings.path)
-    size = bytes_of(path)
-    with tqdm(
-        total=size and 2 * size, unit="B", unit_scale=True, disable=None, desc=name
-    ) as progress:
-        raw = RawCorpus(path, settings, progress.update)
-        corpus = prepare(raw, settings, problems=raw.problems, tally=raw.tally)
-        try:
-            raw.problems.raise_if_any(settings.path)
-        except InvalidCorpusError as error:
-            for line in error.lines:
-                click.echo(line, err=True)
-            raise
+    with progress_bar(name, settings, readings=2) as progress:
+        corpus = validated(settings, progress.update)
         facts = corpus.report_of(write_corpus(texts, labels, corpus))
     write_text(report, readable_json(facts))
-    for line in _summary(facts):
+    for line in summary(facts):
         click.echo(f"corpus {name}: {line}")
 
 
-def _summary(facts: Mapping[str, Any]) -> list[str]:
+def progress_bar(name: str, settings: CorpusSettings, *, readings: int) -> tqdm[Any]:
+    """A bar over the bytes of the raw files; silent where there is no terminal."""
+    size = bytes_of(Path(settings.path))
+    return tqdm(total=size and readings * size, unit="B", unit_scale=True, disable=None, desc=name)
+
+
+def validated(settings: CorpusSettings, advance: Callable[[int], object]) -> PreparedCorpus:
+    """Reads a raw corpus once; prints what is wrong with it.
+
+    Raises:
+        InvalidCorpusError: anything is.
+    """
+    raw = RawCorpus(Path(settings.path), settings, advance)
+    corpus = prepare(raw, settings, problems=raw.problems, tally=raw.tally)
+    try:
+        raw.problems.raise_if_any(settings.path)
+    except InvalidCorpusError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        raise
+    return corpus
+
+
+def summary(facts: Mapping[str, Any]) -> list[str]:
+    """A report in a few lines, warnings last."""
     splits = ", ".join(f"{count} {split}" for split, count in facts["splits"].items())
     lines = [f"{facts['rows']} rows ({splits})"]
     if repeats := facts["repeated_inputs"]["rows_beyond_the_first"]:

@@ -47,7 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_every_command_of_the_guide_prints_what_the_guide_shows(project: Project) -> None:
     commands = sessions()
-    assert len(commands) == 18
+    assert len(commands) == 19
     for command, expected in commands:
         result = subprocess.run(
             ["bash", "-c", command],

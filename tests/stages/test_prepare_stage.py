@@ -24,6 +24,7 @@ from import_graph import ROOT
 
 from pipeline.corpus.storage import read_labels, read_texts
 from stages.prepare import main
+from stages.validate import main as validate
 
 SPLIT = {"train": 0.5, "dev": 0.25, "test": 0.25}
 JSONL: dict[str, Any] = {
@@ -387,6 +388,19 @@ def test_what_was_there_stays_where_a_corpus_is_refused(prepare: Prepare, tmp_pa
         assert prepare(JSONL, {"file": broken}).exit_code == 2
         assert {**tree(tmp_path / "data" / "text"), **tree(tmp_path / "data" / "labels")} == before
         assert Path("reports/c").read_bytes() == report
+
+
+def test_validate_says_the_same_and_writes_nothing(prepare: Prepare, tmp_path: Path) -> None:
+    expected = prepare(COLUMN, {"file": good()}).output
+    before = tree(tmp_path)
+    result = CliRunner().invoke(validate, ["c"], catch_exceptions=False)
+    assert (result.exit_code, result.output) == (0, expected)
+    assert tree(tmp_path) == before
+    Path("data/raw/file").write_text(good() + "{", encoding="utf-8")
+    result = CliRunner().invoke(validate, catch_exceptions=False)
+    assert result.exit_code == 2
+    assert result.output.startswith("data/raw/file:21: not JSON")
+    assert "nothing was written" in result.output
 
 
 def test_there_are_forty_malformed_inputs_at_least_no_two_alike() -> None:
