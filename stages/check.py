@@ -44,9 +44,11 @@ def main(features_root: Path, encoders_root: Path, params_path: Path) -> None:
     tables = _read(params)
     depths = {name: _depth(params, name, row) for name, row in tables.encoders.items()}
     for name, corpus in tables.corpora.items():
-        if not Path(corpus.path).is_file():
+        if not Path(corpus.path).exists():
             advice = "`make setup` writes the samples, `dvc pull` brings tracked data"
-            raise params.error(("corpora", name, "path"), f"{corpus.path}: no such file; {advice}")
+            raise params.error(
+                ("corpora", name, "path"), f"{corpus.path}: no such file or folder; {advice}"
+            )
     for name, row in tables.features.items():
         _refers(params, ("features", name, "corpus"), row.corpus, tables.corpora)
         _refers(params, ("features", name, "encoder"), row.encoder, tables.encoders)

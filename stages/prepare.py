@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+from tqdm import tqdm
 
-from pipeline.corpus.formats import read_examples
-from pipeline.corpus.prepare import prepare
+from pipeline.corpus.formats import RawCorpus
+from pipeline.corpus.prepare import PreparedCorpus, prepare
+from pipeline.corpus.problems import InvalidCorpusError
 from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import write_labels, write_texts
+from pipeline.corpus.sources import bytes_of
+from pipeline.corpus.storage import write_corpus
 from pipeline.files import readable_json, write_text
 from pipeline.params import ParamsFile
 from stages.command import PARAMS, StageCommand
@@ -22,18 +27,55 @@ from stages.command import PARAMS, StageCommand
 @click.option("--report", type=click.Path(path_type=Path), required=True)
 @PARAMS
 def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) -> None:
-    """Validates corpus NAME, splits it, and parts texts from labels."""
+    """Validates corpus NAME, splits it, and parts texts from labels.
+
+    What is wrong with the corpus is printed, a line each, and nothing is written. What only looks
+    wrong is a warning, here and in the report.
+    """
     settings = ParamsFile(params_path).section(CorpusSettings, "corpora", name)
-    corpus = prepare(read_examples(Path(settings.path), settings), settings)
-    write_labels(labels, corpus, texts_sha256=write_texts(texts, corpus))
-    write_text(report, readable_json(corpus.report))
-    repeated = corpus.report["repeated_inputs"]
-    click.echo(
-        f"corpus {name}: {corpus.report['rows']} rows "
-        f"({', '.join(f'{count} {split}' for split, count in corpus.report['splits'].items())}); "
-        f"{repeated['rows_beyond_the_first']} repeat an earlier input; inputs with conflicting "
-        f"labels: {repeated['inputs_with_conflicting_labels']}"
-    )
+    with progress_bar(name, settings, readings=2) as progress:
+        corpus = validated(settings, progress.update)
+        facts = corpus.report_of(write_corpus(texts, labels, corpus))
+    write_text(report, readable_json(facts))
+    for line in summary(facts):
+        click.echo(f"corpus {name}: {line}")
+
+
+def progress_bar(name: str, settings: CorpusSettings, *, readings: int) -> tqdm[Any]:
+    """A bar over the bytes of the raw files; silent where there is no terminal."""
+    size = bytes_of(Path(settings.path))
+    return tqdm(total=size and readings * size, unit="B", unit_scale=True, disable=None, desc=name)
+
+
+def validated(settings: CorpusSettings, advance: Callable[[int], object]) -> PreparedCorpus:
+    """Reads a raw corpus once; prints what is wrong with it.
+
+    Raises:
+        InvalidCorpusError: anything is.
+    """
+    raw = RawCorpus(Path(settings.path), settings, advance)
+    corpus = prepare(raw, settings, problems=raw.problems, tally=raw.tally)
+    try:
+        raw.problems.raise_if_any(settings.path)
+    except InvalidCorpusError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        raise
+    return corpus
+
+
+def summary(facts: Mapping[str, Any]) -> list[str]:
+    """A report in a few lines, warnings last."""
+    splits = ", ".join(f"{count} {split}" for split, count in facts["splits"].items())
+    lines = [f"{facts['rows']} rows ({splits})"]
+    if repeats := facts["repeated_inputs"]["rows_beyond_the_first"]:
+        lines.append(f"{repeats} rows repeat the text of an earlier one")
+    if dropped := facts.get("rows_dropped_for_lack_of_text"):
+        lines.append(f"{dropped} rows dropped for lack of text")
+    for label, count in facts.get("rows_with_repaired_tags", {}).items():
+        if count:
+            lines.append(f"{label}: tags of {count} rows repaired")
+    return [*lines, *(f"warning: {warning}" for warning in facts["warnings"])]
 
 
 if __name__ == "__main__":

@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from pipeline.corpus.lines import numbered_lines
-from pipeline.corpus.records import Example
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.errors import DataError
+from pipeline.corpus.records import Row
+from pipeline.corpus.settings import UNUSED, CorpusSettings
+from pipeline.corpus.sources import Source
 
 
-def read_conll(path: Path, settings: CorpusSettings) -> Iterator[Example]:
+def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     """Yields the sentences of a CoNLL file in order; a sentence's id is its number, from 1.
 
-    Columns are separated by a tab where the line has one, else by white space.
-
-    Raises:
-        DataError: a line has more or fewer columns than the settings name.
+    Columns are separated by a tab where the line has one, else by white space. Lines that begin as
+    ``skip_lines`` says are left out; they do not end a sentence.
     """
     columns = settings.columns or ()
+    skip = settings.skip_lines or ()
     sentence: list[Sequence[str]] = []
-    begin = count = 0
+    lines: list[int] = []
+    count = 0
 
-    def example() -> Example:
+    def row() -> Row:
         by_name = dict(zip(columns, zip(*sentence, strict=True), strict=True))
-        return Example(
-            id=str(count),
-            text=by_name[settings.input_field],
-            labels={name: by_name[name] for name in settings.labels},
-            line=begin,
-        )
+        by_name.pop(UNUSED, None)
+        place = source.at(lines[0])
+        return Row(place, source.number(count), by_name, source.split, lines)
 
-    for number, line in numbered_lines(path):
-        if line.strip():
+    for number, line in numbered_lines(source, settings.encoding):
+        if skip and line.startswith(skip):
+            source.skipped()
+        elif line.strip():
             cells = line.split("\t") if "\t" in line else line.split()
-            if len(cells) != len(columns):
-                raise DataError(
-                    f"{path}:{number}: {len(cells)} columns where {len(columns)} are expected "
-                    f"({', '.join(columns)})"
-                )
-            if not all(cell.strip() for cell in cells):
-                raise DataError(f"{path}:{number}: a column is empty")
-            if not sentence:
-                begin, count = number, count + 1
-            sentence.append(cells)
+            if _fits(cells, columns, source, number):
+                sentence.append(cells)
+                lines.append(number)
         elif sentence:
-            yield example()
-            sentence = []
+            count += 1
+            yield row()
+            sentence, lines = [], []
+    count += 1
     if sentence:
-        yield example()
+        yield row()
+
+
+def _fits(cells: Sequence[str], columns: Sequence[str], source: Source, line: int) -> bool:
+    place = source.at(line)
+    if len(cells) != len(columns):
+        source.problems.add(
+            place,
+            f"{len(cells)} columns where {len(columns)} are expected ({', '.join(columns)})",
+            advice="mend the line, or name its columns in 'columns' ('_' for one that is not "
+            "read); lines that are no words go into 'skip_lines'",
+        )
+    elif not all(cell.strip() for cell in cells):
+        empty = next(n for n, cell in enumerate(cells) if not cell.strip())
+        source.problems.add(place, f"column {empty + 1} ({columns[empty]}) is empty")
+    else:
+        return True
+    return False

@@ -1,82 +1,95 @@
-"""The registry of raw formats: one reader per name in ``corpora.<name>.format``."""
+"""The registry of raw formats, and corpora read through it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.corpus.checked import Checker
 from pipeline.corpus.conll import read_conll
+from pipeline.corpus.conllu import read_conllu
+from pipeline.corpus.folders import read_folder
 from pipeline.corpus.jsonl import read_jsonl
-from pipeline.corpus.records import Example, TextPair, parts
-from pipeline.corpus.schemes import first_fault
-from pipeline.corpus.settings import SCHEMES, WORD_KINDS, CorpusSettings, LabelKind
-from pipeline.errors import DataError
+from pipeline.corpus.parallel import read_lines
+from pipeline.corpus.parquet import read_parquet
+from pipeline.corpus.problems import Problems
+from pipeline.corpus.records import Example, Row
+from pipeline.corpus.report import Tally
+from pipeline.corpus.settings import CorpusSettings
+from pipeline.corpus.sources import Source, sources_of
+from pipeline.corpus.tables import read_table
 
-READERS: dict[str, Callable[[Path, CorpusSettings], Iterator[Example]]] = {
-    "jsonl": read_jsonl,
-    "conll": read_conll,
+
+@dataclass(frozen=True)
+class Format:
+    """A raw format.
+
+    Attributes:
+        read: yields the rows of a source, and notes its problems.
+        cells: whether it holds nothing but text: then lists and numbers are written as text.
+    """
+
+    read: Callable[[Source, CorpusSettings], Iterator[Row]]
+    cells: bool
+
+
+FORMATS: dict[str, Format] = {
+    "jsonl": Format(read_jsonl, cells=False),
+    "csv": Format(read_table, cells=True),
+    "tsv": Format(read_table, cells=True),
+    "conll": Format(read_conll, cells=True),
+    "conllu": Format(read_conllu, cells=True),
+    "lines": Format(read_lines, cells=True),
+    "folder": Format(read_folder, cells=True),
+    "parquet": Format(read_parquet, cells=False),
 }
 
 
+class RawCorpus:
+    """The examples of a raw corpus, read anew by each iteration.
+
+    Attributes:
+        problems: what is wrong, gathered while iterating; such examples are left out.
+        tally: what the last iteration did besides.
+    """
+
+    def __init__(
+        self, path: Path, settings: CorpusSettings, advance: Callable[[int], object] = int
+    ) -> None:
+        self.problems = Problems()
+        self.tally = Tally()
+        self._path = path
+        self._settings = settings
+        self._advance = advance
+
+    def __iter__(self) -> Iterator[Example]:
+        """Yields the examples in order."""
+        self.tally.clear()
+        form = FORMATS[self._settings.format]
+        check = Checker(self._settings, cells=form.cells, problems=self.problems, tally=self.tally)
+        for source in sources_of(
+            self._path, self._settings, self.problems, advance=self._advance, skipped=self._skipped
+        ):
+            before, rows = self.problems.count, 0
+            for row in form.read(source, self._settings):
+                rows += 1
+                if example := check(row):
+                    yield example
+            if not rows and self.problems.count == before:
+                self.problems.add(source.at(0), "holds no row")
+
+    def _skipped(self) -> None:
+        self.tally.skipped_lines += 1
+
+
 def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:
-    """All examples of a raw corpus, in file order, checked as far as one file can be.
+    """All examples of a raw corpus, in order.
 
     Raises:
-        DataError: the file cannot be read, holds no example, an id twice, a text without words
-            (of a pair: either), not exactly one tag per word, or entity tags that do not fit
-            their scheme.
+        InvalidCorpusError: any of them has a problem.
     """
-    examples: list[Example] = []
-    first_line: dict[str, int] = {}
-    for example in READERS[settings.format](path, settings):
-        where = f"{path}:{example.line}"
-        if example.id in first_line:
-            raise DataError(
-                f"{where}: id {example.id!r} is already used on line {first_line[example.id]}"
-            )
-        first_line[example.id] = example.line
-        _refuse_empty(example, settings, where)
-        for name, kind in settings.labels.items():
-            _check_tags(example, name, kind, settings.broken_tags, where)
-        if "\0" in example.id:
-            raise DataError(f"{where}: the id holds a NUL character")
-        _refuse_surrogates(example, where)
-        examples.append(example)
-    if not examples:
-        raise DataError(f"{path}: holds no example")
+    corpus = RawCorpus(path, settings)
+    examples = list(corpus)
+    corpus.problems.raise_if_any(str(path))
     return examples
-
-
-def _check_tags(example: Example, name: str, kind: LabelKind, broken: str, where: str) -> None:
-    tags, words = example.labels[name], parts(example.text)
-    if kind not in WORD_KINDS or not isinstance(tags, tuple):
-        return
-    if len(tags) != len(words):
-        raise DataError(f"{where}: {len(tags)} tags in {name!r} for {len(words)} words")
-    if scheme := SCHEMES.get(kind):
-        fault = first_fault(tags, scheme)
-        if fault and not (fault.repairable and broken == "repair"):
-            advice = "; mend it, or set broken_tags: repair" if fault.repairable else ""
-            raise DataError(
-                f"{where}: {name!r} of word {fault.position + 1} "
-                f"({words[fault.position]!r}): {fault.why}{advice}"
-            )
-
-
-def _refuse_empty(example: Example, settings: CorpusSettings, where: str) -> None:
-    blank = [not part.strip() for part in parts(example.text)]
-    if all(blank):
-        raise DataError(f"{where}: the text is empty; remove the row or give it text")
-    if isinstance(example.text, TextPair) and any(blank):
-        name = settings.text if blank[0] else settings.text_b
-        raise DataError(f"{where}: field {name!r} is empty; remove the row or give it text")
-
-
-def _refuse_surrogates(example: Example, where: str) -> None:
-    r"""JSON can spell half a character (``"\ud800"``), which no file can hold as UTF-8."""
-    for value in (example.id, example.text, *example.labels.values()):
-        for part in () if isinstance(value, float) else parts(value):
-            try:
-                part.encode("utf-8")
-            except UnicodeEncodeError:
-                raise DataError(f"{where}: holds a lone surrogate, which is no character") from None

@@ -2,120 +2,131 @@
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Example, Text
-from pipeline.corpus.schemes import first_fault, to_bio
-from pipeline.corpus.settings import SCHEMES, SPLITS, STORED_KIND, CorpusSettings
-from pipeline.corpus.splits import split_rows
+from pipeline.corpus.problems import Problems
+from pipeline.corpus.records import Example
+from pipeline.corpus.report import LabelCounts, Tally
+from pipeline.corpus.settings import STORED_KIND, CorpusSettings
+from pipeline.corpus.survey import RepeatedInputs, Survey
+from pipeline.errors import DataError
+
+_CHANGED = "the raw files changed while they were read; run it again"
 
 
 @dataclass(frozen=True)
 class PreparedCorpus:
-    """A corpus as the later stages read it; rows in raw order, nothing removed."""
+    """A corpus as the later stages read it; rows in raw order, none in memory.
 
-    ids: list[str]
-    texts: list[Text]
-    labels: list[dict[str, Any]]
-    splits: list[str]
-    kinds: dict[str, str]
-    report: dict[str, Any]
-
-
-def prepare(examples: Sequence[Example], settings: CorpusSettings) -> PreparedCorpus:
-    """Splits the examples and counts what a user should know about them.
-
-    Returns:
-        The corpus, with a report of rows and labels per split, inputs that occur more than once,
-        and repeated inputs whose labels conflict.
+    Attributes:
+        examples: the rows, read anew by each iteration.
+        splits: the split of each row.
+        split_names: the splits that there are, in order.
+        kinds: the stored kind of each label.
+        repeated: inputs that more than one row has.
+        tally: what reading the rows did besides.
     """
-    repaired = {name: 0 for name, kind in settings.labels.items() if kind in SCHEMES}
-    examples = [_in_bio(example, settings, repaired) for example in examples]
-    strata = settings.stratify and [str(example.labels[settings.stratify]) for example in examples]
-    splits = split_rows(
-        [example.text for example in examples],
-        strata or None,
-        fractions={name: getattr(settings.split, name) for name in SPLITS},
-        seed=settings.seed,
-    )
-    return PreparedCorpus(
-        ids=[example.id for example in examples],
-        texts=[example.text for example in examples],
-        labels=[dict(example.labels) for example in examples],
-        splits=splits,
-        kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
-        report=_report(examples, splits, settings, repaired),
-    )
+
+    examples: Iterable[Example]
+    splits: Sequence[str]
+    split_names: Sequence[str]
+    kinds: dict[str, str]
+    repeated: RepeatedInputs
+    tally: Tally
+
+    def rows(self, counts: LabelCounts | None = None) -> Iterator[tuple[Example, str]]:
+        """Yields each row and its split, and counts its labels.
+
+        Raises:
+            DataError: there are other rows than there were.
+        """
+        done = 0
+        for example in self.examples:
+            if done == len(self.splits):
+                raise DataError(_CHANGED)
+            split = self.splits[done]
+            if counts is not None:
+                counts.add(example.labels, split)
+            yield example, split
+            done += 1
+        if done != len(self.splits):
+            raise DataError(_CHANGED)
+
+    def label_counts(self) -> LabelCounts:
+        """For ``rows`` to fill."""
+        return LabelCounts(self.kinds, self.split_names)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What a user should know; reads all rows."""
+        counts = self.label_counts()
+        for _ in self.rows(counts):
+            pass
+        return self.report_of(counts)
+
+    def report_of(self, counts: LabelCounts) -> dict[str, Any]:
+        """What a user should know, of labels that were counted while rows were written."""
+        rows = dict.fromkeys(self.split_names, 0)
+        for split in self.splits:
+            rows[split] += 1
+        report: dict[str, Any] = {"rows": len(self.splits), "splits": rows}
+        if self.tally.dropped:
+            report["rows_dropped_for_lack_of_text"] = self.tally.dropped
+        if self.tally.skipped_lines:
+            report["skipped_lines"] = self.tally.skipped_lines
+        if entities := [name for name, kind in self.kinds.items() if kind == "bio"]:
+            report["rows_with_repaired_tags"] = {
+                name: self.tally.repaired[name] for name in entities
+            }
+        report["repeated_inputs"] = {
+            "inputs": self.repeated.inputs,
+            "rows_beyond_the_first": self.repeated.rows_beyond_the_first,
+            "inputs_in_several_splits": self.repeated.in_several_splits,
+            "inputs_with_conflicting_labels": self.repeated.conflicting,
+        }
+        report["labels"] = counts.summary()
+        report["balance"] = counts.balance()
+        report["warnings"] = [*self._warnings(), *counts.warnings()]
+        return report
+
+    def _warnings(self) -> Iterator[str]:
+        for split, count in self.repeated.rows_seen_in_training.items():
+            if count:
+                yield f"{count} rows of {split} have a text that is also in train"
+        for label, count in self.repeated.conflicting.items():
+            if count:
+                yield f"label {label!r}: {count} texts occur more than once with different labels"
 
 
-def _in_bio(example: Example, settings: CorpusSettings, repaired: dict[str, int]) -> Example:
-    """The example with its entity tags in BIO; counts what had to be repaired on the way."""
-    labels = dict(example.labels)
-    for name, kind in settings.labels.items():
-        scheme, tags = SCHEMES.get(kind), labels[name]
-        if scheme and isinstance(tags, tuple):
-            repaired[name] += first_fault(tags, scheme) is not None
-            labels[name] = to_bio(tags, scheme)
-    return replace(example, labels=labels)
-
-
-def _report(
-    examples: Sequence[Example],
-    splits: Sequence[str],
+def prepare(
+    examples: Iterable[Example],
     settings: CorpusSettings,
-    repaired: dict[str, int],
-) -> dict[str, Any]:
-    groups: defaultdict[Text, list[Example]] = defaultdict(list)
+    *,
+    problems: Problems | None = None,
+    tally: Tally | None = None,
+) -> PreparedCorpus:
+    """Reads the examples once and splits them.
+
+    Args:
+        examples: can be iterated over again, as a list or a ``RawCorpus``.
+        settings: how to split them.
+        problems: where to note what is wrong with the rows together; without it, that is not
+            looked at.
+        tally: where reading the examples counts what it does besides.
+    """
+    survey = Survey(settings)
     for example in examples:
-        groups[example.text].append(example)
-    repeated = [group for group in groups.values() if len(group) > 1]
-    return {
-        "rows": len(examples),
-        "splits": {name: splits.count(name) for name in SPLITS},
-        "repeated_inputs": {
-            "inputs": len(repeated),
-            "rows_beyond_the_first": sum(len(group) - 1 for group in repeated),
-            "inputs_with_conflicting_labels": {
-                label: sum(
-                    len({example.labels[label] for example in group}) > 1 for group in repeated
-                )
-                for label in settings.labels
-            },
-        },
-        **({"rows_with_repaired_tags": repaired} if repaired else {}),
-        "labels": {
-            label: {name: _summary(examples, splits, label, name) for name in SPLITS}
-            for label in settings.labels
-        },
-    }
-
-
-def _summary(
-    examples: Sequence[Example], splits: Sequence[str], label: str, split: str
-) -> dict[str, Any]:
-    """Of one split: how often each class or tag occurs, or how its numbers are spread."""
-    values = [
-        example.labels[label]
-        for example, name in zip(examples, splits, strict=True)
-        if name == split
-    ]
-    if values and isinstance(values[0], float):
-        return _spread([value for value in values if isinstance(value, float)])
-    counts: Counter[str] = Counter()
-    for value in values:
-        counts.update([value] if isinstance(value, str) else value)  # type: ignore[arg-type]
-    return dict(sorted(counts.items()))
-
-
-def _spread(numbers: Sequence[float]) -> dict[str, float]:
-    return {
-        "count": len(numbers),
-        "mean": statistics.fmean(numbers),
-        "deviation": statistics.pstdev(numbers),
-        "minimum": min(numbers),
-        "maximum": max(numbers),
-    }
+        survey.add(example)
+    if problems is not None:
+        survey.note_problems(problems, examples)
+    names = settings.split.split_names
+    return PreparedCorpus(
+        examples=examples,
+        splits=[names[index] for index in survey.splits.tolist()],
+        split_names=names,
+        kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
+        repeated=survey.repeated_inputs(),
+        tally=tally or Tally(),
+    )

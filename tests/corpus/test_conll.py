@@ -1,24 +1,22 @@
-"""CoNLL columns to examples; each bad line is named."""
+"""CoNLL columns to examples; ``test_malformed.py`` has what is refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import example_settings
 import pytest
-from example_settings import CONLL, corpus_settings
+from example_settings import CONLL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.corpus.conll import read_conll
 from pipeline.corpus.records import Example
-from pipeline.errors import DataError
 
 
 def read(folder: Path, text: str, **changes: Any) -> list[Example]:
-    path = folder / "corpus.conll"
-    path.write_bytes(text.encode("utf-8"))
-    return list(read_conll(path, corpus_settings(CONLL, **changes)))
+    changes = {"labels": {"tag": "tags"}, **changes}
+    return example_settings.read(folder / "corpus.conll", text, CONLL, **changes)
 
 
 WORD = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cf", "Z")), min_size=1, max_size=5)
@@ -26,7 +24,7 @@ SENTENCE = st.lists(st.tuples(WORD, st.sampled_from(["O", "B-x", "I-x"])), min_s
 
 
 @given(
-    sentences=st.lists(SENTENCE, max_size=5),
+    sentences=st.lists(SENTENCE, min_size=1, max_size=5),
     column=st.sampled_from(["\t", " ", "   "]),
     blank=st.sampled_from(["\n", "\n\n", " \n", "\r\n", "\t\n"]),
 )
@@ -76,23 +74,15 @@ def test_conll_reads_windows_line_ends(tmp_path: Path):
     ]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "\n \n\t\n"])
-def test_conll_of_blank_lines_holds_no_sentence(tmp_path: Path, text: str):
-    assert read(tmp_path, text) == []
+def test_conll_skips_the_lines_that_the_settings_say(tmp_path: Path):
+    text = "-DOCSTART- O\n\n# id 1\na O\n# inside\nb B-x\n\n#tag O\n"
+    examples = read(tmp_path, text, skip_lines=["-DOCSTART-", "# "])
+    assert [(example.text, example.line) for example in examples] == [
+        (("a", "b"), 4),
+        (("#tag",), 8),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("line", "count"), [("b", 1), ("b O O", 3), ("b\tO\t", 3), ("b c\tO\tx", 3)]
-)
-def test_conll_rejects_another_number_of_columns(tmp_path: Path, line: str, count: int):
-    with pytest.raises(
-        DataError,
-        match=rf"corpus\.conll:4: {count} columns where 2 are expected \(word, tag\)",
-    ):
-        read(tmp_path, f"a O\n\na O\n{line}\n")
-
-
-@pytest.mark.parametrize("line", ["b\t", "\tO", "b\t ", " \tO"])
-def test_conll_rejects_an_empty_column(tmp_path: Path, line: str):
-    with pytest.raises(DataError, match=r"corpus\.conll:2: a column is empty"):
-        read(tmp_path, f"a O\n{line}\n")
+def test_conll_leaves_out_columns_called_underscore(tmp_path: Path):
+    (example,) = read(tmp_path, "1 ice NN B-x\n", columns=["_", "word", "_", "tag"])
+    assert (example.text, example.labels) == (("ice",), {"tag": ("B-x",)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from example_settings import CONLL, JSONL, PAIRS, corpus_settings
+from example_settings import CONLL, JSONL, PAIRS, TABLE, corpus_settings
 from pydantic import ValidationError
 
 from pipeline.corpus.settings import CorpusSettings, SplitSettings
@@ -22,6 +22,20 @@ from pipeline.corpus.settings import CorpusSettings, SplitSettings
         (JSONL, {"labels": {"topic": "class", "tone": "class"}, "stratify": "tone"}, "text"),
         (JSONL, {"labels": {"topic": "classes", "score": "number"}}, "text"),
         (CONLL, {"labels": {"tag": "bioes"}, "broken_tags": "repair"}, "word"),
+        (JSONL, {"group": "author"}, "text"),
+        (JSONL, {"split": {"folds": 3}}, "text"),
+        (JSONL, {"split": {"column": "part"}, "seed": None}, "text"),
+        (JSONL, {"split": {"column": "part", "dev": 0.1}, "stratify": "topic"}, "text"),
+        (JSONL, {"split": {"files": {"train": "a", "test": "b"}}, "seed": None}, "text"),
+        (JSONL, {"format": "folder", "id": None}, "text"),
+        (JSONL, {"encoding": "cp1252", "empty_text": "drop"}, "text"),
+        (
+            TABLE,
+            {"delimiter": ";", "quoted": False, "columns": ["topic", "_", "id", "text"]},
+            "text",
+        ),
+        (TABLE, {"labels": {"topic": "classes"}, "separator": "|"}, "text"),
+        (CONLL, {"columns": ["_", "word", "_", "tag"], "skip_lines": ["-DOCSTART-"]}, "word"),
         (PAIRS, {}, "premise"),
         (PAIRS, {"id": None, "stratify": "topic"}, "premise"),
         (CONLL, {}, "word"),
@@ -43,8 +57,8 @@ def test_settings_that_fit_together_are_accepted(
         (JSONL, {"text": None}, "either the field of raw 'text' or the field of 'words'"),
         (JSONL, {"words": "tokens"}, "either the field of raw 'text' or the field of 'words'"),
         (PAIRS, {"text": None}, "either the field of raw 'text' or the field of 'words'"),
-        (PAIRS, {"text": None, "words": "tokens"}, "'text_b' .* goes with 'text', in format jsonl"),
-        (CONLL, {"text_b": "word"}, "'text_b' .* goes with 'text', in format jsonl"),
+        (PAIRS, {"text": None, "words": "tokens"}, "'text_b' .* goes with 'text', not with"),
+        (CONLL, {"text_b": "word"}, "'text_b' .* goes with 'text', not with"),
         (CONLL, {"columns": None}, "format conll needs 'columns'"),
         (CONLL, {"columns": []}, "format conll needs 'columns'"),
         (CONLL, {"columns": ["word", "tag", "tag"]}, "'columns' names a column twice"),
@@ -55,7 +69,33 @@ def test_settings_that_fit_together_are_accepted(
         (CONLL, {"columns": ["a", "b"]}, "'columns' does not name tag, word"),
         (CONLL, {"labels": {"tag": "class"}}, "format conll holds labels with one tag per word"),
         (CONLL, {"labels": {"tag": "number"}}, "format conll holds labels with one tag per word"),
-        (JSONL, {"columns": ["text", "topic"]}, "'columns' is for format conll"),
+        (CONLL, {"split": {"column": "part"}, "seed": None}, "no column of 'split'"),
+        (CONLL, {"group": "part"}, "no column of 'split', no 'group'"),
+        (CONLL, {"empty_text": "keep"}, "'empty_text: keep' is for raw text"),
+        (CONLL, {"columns": ["_", "word", "_", "tga"]}, "'columns' does not name tag"),
+        (TABLE, {"columns": ["id", "text"]}, "'columns' does not name topic"),
+        (TABLE, {"labels": {"topic": "classes"}}, "labels of kind 'classes' need 'separator'"),
+        (TABLE, {"encoding": "klingon"}, "there is no encoding 'klingon'"),
+        (TABLE, {"skip_lines": ["#"]}, "'skip_lines' is for format conll"),
+        (JSONL, {"columns": ["text", "topic"]}, "'columns' is for format conll, csv and tsv"),
+        (JSONL, {"delimiter": ";"}, "'delimiter' is for format csv and tsv"),
+        (JSONL, {"quoted": True}, "'quoted' is for format csv and tsv"),
+        (JSONL, {"separator": "|"}, "'separator' is for format csv, tsv and lines"),
+        (JSONL, {"format": "folder"}, "format folder holds 'text', and 'id' must be null"),
+        (
+            JSONL,
+            {"format": "folder", "id": None, "labels": {"a": "class", "b": "class"}},
+            "format folder holds one label of kind 'class'",
+        ),
+        (JSONL, {"seed": None}, "splits that are drawn need a 'seed'"),
+        (JSONL, {"split": {"folds": 5}, "seed": None}, "splits that are drawn need a 'seed'"),
+        (JSONL, {"split": {"column": "part"}}, "'seed' is for splits that are drawn"),
+        (
+            JSONL,
+            {"split": {"column": "part"}, "seed": None, "group": "author"},
+            "'group' is for splits that are drawn",
+        ),
+        (JSONL, {"split": {"column": "topic"}, "seed": None}, "must be different fields"),
         (JSONL, {"labels": {"topic": "tags"}}, "labels of kind 'tags' need 'words'"),
         (JSONL, {"labels": {"topic": "bioes"}}, "labels of kind 'bioes' need 'words'"),
         (PAIRS, {"labels": {"topic": "tags"}}, "labels of kind 'tags' need 'words'"),
@@ -86,7 +126,7 @@ def test_settings_that_contradict_each_other_are_rejected(
     [
         {"path": ""},
         {"path": None},
-        {"format": "csv"},
+        {"format": "xml"},
         {"text_b": 2},
         {"text_b": ["premise", "hypothesis"]},
         {"labels": {}},
@@ -106,7 +146,7 @@ def test_settings_with_a_bad_value_are_rejected_at_its_field(changes: dict[str, 
     assert [error["loc"][0] for error in caught.value.errors()] == list(changes)
 
 
-@pytest.mark.parametrize("field", ["path", "format", "id", "labels", "split", "stratify", "seed"])
+@pytest.mark.parametrize("field", ["path", "format", "id", "labels", "split"])
 def test_settings_have_no_default_for(field: str):
     row = {name: value for name, value in JSONL.items() if name != field}
     with pytest.raises(ValidationError) as caught:
@@ -139,6 +179,31 @@ def test_split_rejects_fractions_that_do_not_add_up_to_one(
     train, dev, test = fractions
     with pytest.raises(ValidationError, match="must add up to 1, not "):
         SplitSettings(train=train, dev=dev, test=test)
+
+
+@pytest.mark.parametrize(
+    ("split", "error"),
+    [
+        ({}, "must have the shares train, dev and test, or one of folds, column and files"),
+        ({"train": 0.5, "test": 0.5}, "must have the shares train, dev and test"),
+        ({"folds": 5, "column": "part"}, "splits come from one of folds, column and files"),
+        ({"folds": 5, "train": 0.5}, "they do not go with 'folds'"),
+        ({"folds": 5, "dev": 0.5}, "'dev' does not go with 'folds'"),
+        ({"folds": 1}, "greater than or equal to 2"),
+        ({"column": "part", "test": 0.5}, "they do not go with 'column'"),
+        ({"folds": 5, "names": {"a": "dev"}}, "there is no 'column'"),
+        ({"column": "part", "names": {"a": "dev"}, "dev": 0.1}, "dev is given already"),
+        ({"column": "part", "names": {"a": "tset"}}, "'train', 'dev' or 'test'"),
+        ({"files": {"train": "a", "dev": "b"}, "dev": 0.1}, "dev is given already"),
+        ({"files": {"train": "a", "test": "a"}}, "'files' names a file twice"),
+        ({"files": {"train": "/a"}}, "the file of train must be a path below 'path'"),
+        ({"files": {"train": "../a"}}, "the file of train must be a path below 'path'"),
+        ({"files": {"train": ""}}, "the file of train must be a path below 'path'"),
+    ],
+)
+def test_split_rejects_ways_that_contradict_each_other(split: dict[str, Any], error: str):
+    with pytest.raises(ValidationError, match=error):
+        corpus_settings(JSONL, split=split)
 
 
 @pytest.mark.parametrize("field", ["train", "dev", "test"])

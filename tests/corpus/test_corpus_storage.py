@@ -12,16 +12,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.corpus.prepare import PreparedCorpus
-from pipeline.corpus.records import Label, Text, TextPair
+from pipeline.corpus.records import Example, Label, Text, TextPair
+from pipeline.corpus.report import Tally
 from pipeline.corpus.storage import (
     LABELS,
     LABELS_META,
     TEXTS,
     read_labels,
     read_texts,
+    write_corpus,
     write_labels,
     write_texts,
 )
+from pipeline.corpus.survey import RepeatedInputs
 from pipeline.errors import DataError
 
 SEPARATORS = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
@@ -36,13 +39,20 @@ texts = (
 
 def prepared(rows: list[Text], labels: list[Label], kind: str = "class") -> PreparedCorpus:
     return PreparedCorpus(
-        ids=[f"row {n}" for n in range(len(rows))],
-        texts=rows,
-        labels=[{"label": label} for label in labels],
+        examples=[
+            Example(f"row {n}", text, {"label": label}, n + 1)
+            for n, (text, label) in enumerate(zip(rows, labels, strict=True))
+        ],
         splits=[("train", "dev", "test")[n % 3] for n in range(len(rows))],
+        split_names=("train", "dev", "test"),
         kinds={"label": kind},
-        report={},
+        repeated=RepeatedInputs(0, 0, 0, {}, {}),
+        tally=Tally(),
     )
+
+
+def ids_of(corpus: PreparedCorpus) -> list[str]:
+    return [example.id for example in corpus.examples]
 
 
 @given(rows=st.lists(texts, max_size=6))
@@ -55,7 +65,7 @@ def test_texts_read_back_as_written_one_line_each(
     corpus = prepared(rows, ["x"] * len(rows))
     digest = write_texts(folder, corpus)
     content = (folder / TEXTS).read_bytes()
-    assert list(read_texts(folder)) == list(zip(corpus.ids, rows, strict=True))
+    assert list(read_texts(folder)) == list(zip(ids_of(corpus), rows, strict=True))
     assert content.count(b"\n") == len(rows)
     assert digest == hashlib.sha256(content).hexdigest()
 
@@ -76,7 +86,9 @@ def test_classes_and_ids_read_back_as_written(
 ):
     folder = tmp_path_factory.mktemp("labels") / "corpus"
     values: list[Label] = [data.draw(strings) for _ in ids]
-    corpus = replace(prepared(["text"] * len(ids), values), ids=ids)
+    corpus = prepared(["text"] * len(ids), values)
+    renamed = [replace(row, id=row_id) for row, row_id in zip(corpus.examples, ids, strict=True)]
+    corpus = replace(corpus, examples=renamed)
     write_labels(folder, corpus, texts_sha256="digest")
     labels = read_labels(folder, "label")
     assert (labels.ids, labels.splits, labels.values) == (ids, corpus.splits, values)
@@ -115,7 +127,7 @@ def test_classes_read_back_as_tuples(tmp_path: Path):
 def test_each_label_of_several_is_read_alone(tmp_path: Path):
     corpus = replace(
         prepared([("a", "b")], ["unused"]),
-        labels=[{"topic": "x", "tags": ("O", "B-y")}],
+        examples=[Example("a", ("a", "b"), {"topic": "x", "tags": ("O", "B-y")}, 1)],
         kinds={"topic": "class", "tags": "tags"},
     )
     write_labels(tmp_path / "labels", corpus, texts_sha256="digest")
@@ -157,6 +169,25 @@ def test_writing_anew_replaces_all_label_files(tmp_path: Path):
         "texts_sha256": "digest",
         "kinds": {"label": "class"},
     }
+
+
+def test_writing_a_corpus_at_once_gives_the_bytes_of_writing_its_parts(tmp_path: Path):
+    corpus = prepared(["a", "b\n", "c"], ["x", "y", "x"])
+    digest = write_texts(tmp_path / "texts", corpus)
+    write_labels(tmp_path / "labels", corpus, texts_sha256=digest)
+    counts = write_corpus(tmp_path / "both" / "texts", tmp_path / "both" / "labels", corpus)
+    for file in (f"texts/{TEXTS}", f"labels/{LABELS}", f"labels/{LABELS_META}"):
+        assert (tmp_path / "both" / file).read_bytes() == (tmp_path / file).read_bytes()
+    assert counts.summary() == {"label": {"train": {"x": 1}, "dev": {"y": 1}, "test": {"x": 1}}}
+
+
+@pytest.mark.parametrize("lost", [1, -1])
+def test_rows_that_changed_since_they_were_split_leave_nothing(tmp_path: Path, lost: int):
+    corpus = prepared(["a", "b", "c"], ["x", "y", "x"])
+    changed = replace(corpus, splits=[*corpus.splits, "dev"][: 3 + lost])
+    with pytest.raises(DataError, match="changed while they were read"):
+        write_corpus(tmp_path / "texts", tmp_path / "labels", changed)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_reading_rejects_an_absent_file(tmp_path: Path):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from random import Random
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from split_rule import split_rows
 
 from pipeline.corpus.records import Text, TextPair
-from pipeline.corpus.splits import split_rows
+from pipeline.corpus.splits import group_key, row_key
+from pipeline.files import canonical_json
 
 NAMES = ("train", "dev", "test")
 FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -32,6 +37,38 @@ fractions = st.tuples(*[st.integers(1, 20)] * 3).map(
 )
 
 
+def one_row_at_a_time(
+    rows: Sequence[Text],
+    strata: Sequence[str] | None,
+    *,
+    fractions: dict[str, float],
+    seed: int,
+) -> list[str]:
+    """The rule as it reads: the oracle of the arrays."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(rows):
+        value = {"text": text.first, "text_b": text.second} if isinstance(text, TextPair) else text
+        groups[hashlib.sha256(canonical_json([seed, value]).encode()).hexdigest()].append(row)
+    by_stratum: defaultdict[str, list[tuple[str, list[int]]]] = defaultdict(list)
+    for digest, members in groups.items():
+        counts = Counter("" if strata is None else strata[row] for row in members)
+        stratum = min(counts, key=lambda name: (-counts[name], name))
+        by_stratum[stratum].append((digest, members))
+    ends = [*np.add.accumulate([*fractions.values()])[:-1], 1.0]
+    names = [""] * len(rows)
+    for ordered in by_stratum.values():
+        total = sum(len(members) for _, members in ordered)
+        done = 0
+        for _, members in sorted(ordered):
+            position = (done + len(members) / 2) / total
+            for row in members:
+                names[row] = next(
+                    n for n, end in zip(fractions, ends, strict=True) if position <= end
+                )
+            done += len(members)
+    return names
+
+
 @st.composite
 def labelled(draw: st.DrawFn, rows: st.SearchStrategy[list[Text]]) -> tuple[list[Text], list[str]]:
     drawn = draw(rows)
@@ -40,6 +77,28 @@ def labelled(draw: st.DrawFn, rows: st.SearchStrategy[list[Text]]) -> tuple[list
 
 def moved(before: list[str], after: list[str]) -> int:
     return sum(a != b for a, b in zip(before, after, strict=True))
+
+
+@given(labelled(corpora), fractions, seeds, st.booleans())
+def test_split_is_that_of_the_rule_row_by_row(
+    corpus: tuple[list[Text], list[str]], shares: dict[str, float], seed: int, stratified: bool
+):
+    rows, labels = corpus
+    strata = labels if stratified else None
+    assert split_rows(rows, strata, fractions=shares, seed=seed) == one_row_at_a_time(
+        rows, strata, fractions=shares, seed=seed
+    )
+
+
+def test_groups_and_inputs_of_one_name_have_different_keys():
+    keys = [row_key(1, "a"), row_key(2, "a"), row_key(1, ("a",)), group_key(1, "a")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_folds_have_equal_sizes():
+    fractions = dict.fromkeys("abcde", 1 / 5)
+    splits = split_rows([f"text {n}" for n in range(100)], None, fractions=fractions, seed=1)
+    assert Counter(splits) == dict.fromkeys("abcde", 20)
 
 
 @given(labelled(corpora), fractions, seeds, st.booleans())

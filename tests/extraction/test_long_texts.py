@@ -17,6 +17,7 @@ from pipeline.corpus.records import Text, TextPair
 from pipeline.corpus.storage import read_labels
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
+from pipeline.extraction.plan import length_report
 from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
 from pipeline.heads.settings import Task
@@ -157,6 +158,7 @@ def test_a_document_of_5000_tokens_is_one_row_in_shards_of_any_size(
         "truncated_tokens": 0,
         "windowed_rows": 3,
         "longest_row_before_truncation": 5002,
+        "token_lengths": length_report(np.array(lengths, np.int32)),
     }
 
 

@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import random_sentences
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
 from pipeline.extraction import plan as plan_module
-from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows
+from pipeline.extraction.plan import RowPlan, length_report, plan_rows, plan_work, read_rows
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore
@@ -125,7 +127,20 @@ def test_report_counts_examples_rows_and_what_was_cut(tokenizer):
         "truncated_tokens": (32 - 24) + (42 - 24),
         "windowed_rows": 0,
         "longest_row_before_truncation": 42,
+        "token_lengths": length_report(np.array([4, 4, 32, 42, 2], np.int32)),
     }
+
+
+@given(st.lists(st.integers(1, 300), min_size=1))
+def test_lengths_are_counted_once_and_shares_of_texts_do_not_exceed_theirs(lengths: list[int]):
+    report = length_report(np.array(lengths, np.int32))
+    for name, share in (("median", 0.5), ("percentile_90", 0.9), ("percentile_99", 0.99)):
+        # The definition: the shortest length that so many texts do not exceed.
+        assert report[name] == np.quantile(lengths, share, method="inverted_cdf")
+    assert sum(report["histogram"].values()) == len(lengths)
+    for bin_, count in report["histogram"].items():
+        low, high = map(int, bin_.split("-"))
+        assert count == sum(low <= length <= high for length in lengths)
 
 
 def test_too_long_text_is_named_where_that_is_an_error(tokenizer):

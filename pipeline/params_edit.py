@@ -1,0 +1,135 @@
+"""Adds rows to ``params.yaml`` and leaves every other character of it as it is."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from pipeline.errors import ParameterError
+from pipeline.files import write_text
+from pipeline.params import ParamsFile
+
+Row = Mapping[str, Any]
+_PLAIN = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
+"""Text that is written without quotes, unless it reads as a number or the like."""
+
+
+def add_rows(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> None:
+    """Adds rows at the end of tables.
+
+    Args:
+        path: the file of parameters.
+        tables: by table and name, the rows.
+
+    Raises:
+        ParameterError: the file cannot be read, or has such a row.
+    """
+    before = ParamsFile(path)
+    for table, rows in tables.items():
+        for name in rows:
+            if name in before.table(table):
+                raise before.error((table, name), "there is such a row already; use another name")
+    text = path.read_text(encoding="utf-8")
+    for table, rows in tables.items():
+        if rows:
+            text = _with_rows(text, table, rows)
+    expected = {name: dict(section) for name, section in before.data.items()}
+    for table, rows in tables.items():
+        expected[table].update(_plain(rows))
+    if not _reads_as(text, expected):  # a table in braces, or another layout of its own
+        text = _rewritten(path, tables)
+    write_text(path, text)
+
+
+def _reads_as(text: str, expected: Any) -> bool:
+    try:
+        return bool(YAML(typ="safe").load(text) == expected)
+    except YAMLError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _with_rows(text: str, table: str, rows: Mapping[str, Row]) -> str:
+    """The text with rows below the last line of a table; comments after it stay after."""
+    root = YAML().compose(text)
+    lines = text.splitlines(keepends=True)
+    for key, value in root.value if isinstance(root, MappingNode) else ():
+        if key.value != table or not isinstance(value, MappingNode):
+            continue
+        if not value.value:  # {}
+            line = key.start_mark.line
+            lines[line] = lines[line].replace("{}", "", 1).rstrip() + "\n"
+            return "".join([*lines[: line + 1], _block(rows, 2), *lines[line + 1 :]])
+        indent = value.value[0][0].start_mark.column
+        end = _last_line(value)
+        if not lines[end - 1].endswith("\n"):
+            lines[end - 1] += "\n"
+        return "".join([*lines[:end], _block(rows, indent), *lines[end:]])
+    raise ParameterError(f"{table}: must be a mapping of rows, at least an empty one: {{}}")
+
+
+def _last_line(node: Node) -> int:
+    """The number of lines up to the end of what a node holds, comments after it left out."""
+    if not isinstance(node, MappingNode | SequenceNode) or node.flow_style or not node.value:
+        return int(node.end_mark.line) + (1 if node.end_mark.column else 0)
+    last = node.value[-1]
+    return max(map(_last_line, last)) if isinstance(last, tuple) else _last_line(last)
+
+
+def _block(rows: Mapping[str, Row], indent: int) -> str:
+    dump = io.StringIO()
+    _writer().dump(_styled(rows), dump)
+    return "".join(" " * indent + line for line in dump.getvalue().splitlines(keepends=True))
+
+
+def _writer() -> YAML:
+    yaml = YAML(typ="rt")
+    yaml.width = 1 << 20
+    yaml.preserve_quotes = True
+    yaml.representer.add_representer(
+        type(None), lambda self, _: self.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml
+
+
+def _styled(value: Any, depth: int = 0) -> Any:
+    """Rows and their fields on lines of their own, except what is in a field of a row."""
+    if isinstance(value, Mapping):
+        mapping = CommentedMap(
+            {_styled(key): _styled(item, depth + 1) for key, item in value.items()}
+        )
+        short = depth > 2 or not any(isinstance(item, Mapping) for item in value.values())
+        if depth >= 2 and short and len(str(value)) < 90:
+            mapping.fa.set_flow_style()
+        return mapping
+    if isinstance(value, list | tuple):
+        sequence = CommentedSeq(_styled(item, depth + 1) for item in value)
+        sequence.fa.set_flow_style()
+        return sequence
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return DoubleQuotedScalarString(value)
+    return value
+
+
+def _rewritten(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> str:
+    yaml = _writer()
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    for table, rows in tables.items():
+        tree[table].update(_styled(rows))
+    dump = io.StringIO()
+    yaml.dump(tree, dump)
+    return dump.getvalue()

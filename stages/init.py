@@ -1,0 +1,162 @@
+"""Takes a file of yours into the project: looks at it, and writes its rows into params.yaml."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.corpus.first_rows import ROWS
+from pipeline.corpus.formats import RawCorpus
+from pipeline.corpus.look import look
+from pipeline.corpus.problems import InvalidCorpusError
+from pipeline.corpus.settings import STORED_KIND, CorpusSettings, FormatName
+from pipeline.corpus.sources import bytes_of
+from pipeline.errors import DataError, ParameterError
+from pipeline.params import ParamsFile
+from pipeline.params_edit import add_rows
+from stages.command import PARAMS, StageCommand
+from stages.init_answers import Answers, asker, corpus_row
+from stages.init_rows import features_row, head_row
+
+
+@click.command(cls=StageCommand)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", help="Of the corpus: lower-case letters, digits, underscores.")
+@click.option("--format", "format_name", type=click.Choice(get_args(FormatName)))
+@click.option("--text", help="The field of raw text.")
+@click.option("--text-b", help="The field of the second text of a pair.")
+@click.option("--words", help="The field of words.")
+@click.option("--labels", help="As in params.yaml: {topic: class, score: number}.")
+@click.option("--split", help="As in params.yaml: {train: 0.8, dev: 0.1, test: 0.1}.")
+@click.option("--encoder", help="A row of encoders; by default the first.")
+@click.option("--add/--no-add", default=True, help="Whether to run `dvc add` on the file.")
+@click.option("--ask/--no-ask", default=None, help="Whether to ask; by default on a terminal.")
+@PARAMS
+def main(
+    path: Path,
+    name: str | None,
+    format_name: FormatName | None,
+    text: str | None,
+    text_b: str | None,
+    words: str | None,
+    labels: str | None,
+    split: str | None,
+    encoder: str | None,
+    add: bool,
+    ask: bool | None,
+    params_path: Path,
+) -> None:
+    """Looks at PATH, a file or folder with text and labels, and writes the rows that it needs.
+
+    A row of corpora, one of features, and one of heads for each label, so that `make repro` works
+    next. What flags do not say is asked on a terminal, and otherwise guessed and printed. A file
+    outside of the project is copied into data/raw. Nothing is written if its first rows have a
+    problem.
+    """
+    params = ParamsFile(params_path)
+    seen = look(path, format_name=format_name)
+    said = Answers(name, format_name, text, text_b, words, labels, split, encoder)
+    asking = sys.stdin.isatty() if ask is None else ask
+    corpus_name, row = corpus_row(path, seen, said, asker(asking=asking), params)
+    settings = _validated(row)
+    _refuse_problems(path, settings)
+    encoder = encoder or next(iter(params.table("encoders")), None)
+    if encoder not in params.table("encoders"):
+        raise ParameterError(f"{params_path}: there is no encoders.{encoder}; add one first")
+    heads = _head_rows(corpus_name, settings)
+    inside = _into_project(path, Path(row["path"]))
+    features = features_row(corpus_name, encoder, raw_bytes=bytes_of(inside) or 0)
+    add_rows(
+        params_path,
+        {"corpora": {corpus_name: row}, "features": {corpus_name: features}, "heads": heads},
+    )
+    click.echo(f"{params_path}: added corpora.{corpus_name}, features.{corpus_name}")
+    for head in heads:
+        click.echo(f"{params_path}: added heads.{head}")
+    _track(inside, add=add)
+    click.echo("next: make repro")
+
+
+def _validated(row: Mapping[str, Any]) -> CorpusSettings:
+    try:
+        return TypeAdapter(CorpusSettings).validate_json(json.dumps(row))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        field = ".".join(map(str, problem["loc"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        message = f"{field and f'{field}: '}{message[:1].lower()}{message[1:]}"
+        raise ParameterError(f"the row of corpora: {message}") from None
+
+
+def _refuse_problems(path: Path, settings: CorpusSettings) -> None:
+    """Reads the first rows as `prepare` will.
+
+    Raises:
+        InvalidCorpusError: they have a problem.
+    """
+    raw = RawCorpus(path, settings)
+    for _ in islice(raw, ROWS):
+        pass
+    try:
+        raw.problems.raise_if_any(str(path))
+    except InvalidCorpusError as error:
+        for line in error.lines:
+            click.echo(line, err=True)
+        raise
+
+
+def _head_rows(corpus: str, settings: CorpusSettings) -> dict[str, dict[str, Any]]:
+    heads = {}
+    if settings.split.folds is not None:
+        click.echo("no head is added: heads learn from train, dev and test")
+        return {}
+    for label, kind in settings.labels.items():
+        name = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")
+        row = head_row(corpus, corpus, label, STORED_KIND[kind])
+        if row is None:
+            click.echo(f"no head is added for {label}: none learns {kind}")
+        else:
+            heads[name] = row
+    return heads
+
+
+def _into_project(path: Path, place: Path) -> Path:
+    """Copies what is outside of the project into it."""
+    if path.resolve() == place.resolve():
+        return place
+    if place.exists():
+        raise DataError(f"{place}: is there already; move it away, or give that path instead")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        shutil.copytree(path, place)
+    else:
+        shutil.copy(path, place)
+    click.echo(f"copied {path} to {place}")
+    return place
+
+
+def _track(path: Path, *, add: bool) -> None:
+    command = ["dvc", "add", str(path)]
+    if add and Path(".dvc").is_dir():
+        result = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", *command], check=False, capture_output=True, text=True
+        )
+        if result.returncode == 0:
+            click.echo(f"tracked by DVC: {path}.dvc; commit that file, and params.yaml")
+            return
+        click.echo(result.stderr.strip(), err=True)
+    click.echo(f"to track it: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What docs/guides/your-data.md shows is what happens, command after command."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dvc_project import Project, make_project
+from import_graph import ROOT
+from ruamel.yaml import YAML
+
+from pipeline.corpus.settings import CorpusSettings
+
+GUIDE = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
+
+
+def sessions() -> list[tuple[str, str]]:
+    """``(command, output)`` of every command in the guide's console blocks, in order."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", GUIDE, re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if "<<END" in command:
+                body, output = output.split("\nEND\n", 1) if "\nEND\n" in output else (output, "")
+                command = f"{command}\n{body}\nEND"
+            found.append((command, output))
+    return found
+
+
+def matches(expected: str, output: str) -> bool:
+    """Whether an output is the expected one, where ``...`` stands for anything."""
+    lines = [
+        "(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n"
+        for line in expected.splitlines()
+    ]
+    return re.fullmatch("".join(lines), output) is not None
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return make_project(tmp_path_factory.mktemp("guide"))
+
+
+def test_every_command_of_the_guide_prints_what_the_guide_shows(project: Project) -> None:
+    commands = sessions()
+    assert len(commands) == 19
+    for command, expected in commands:
+        result = subprocess.run(
+            ["bash", "-c", command],
+            cwd=project.folder,
+            env={**project.environment, "PYTHONWARNINGS": "ignore"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert matches(expected, result.stdout), f"{command}\n{result.stdout}"
+
+
+def test_every_row_of_the_guide_is_one_of_corpora() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    rows: dict[str, Any] = {}
+    for block in blocks:
+        rows |= YAML(typ="safe").load(block)["corpora"]
+    assert len(rows) == 6
+    for row in rows.values():
+        CorpusSettings.model_validate_json(json.dumps(row))
+
+
+def test_the_guide_names_every_format_kind_and_setting() -> None:
+    settings = set(CorpusSettings.model_fields)
+    table = CorpusSettings.model_json_schema()
+    formats = table["properties"]["format"]["enum"]
+    kinds = table["properties"]["labels"]["additionalProperties"]["enum"]
+    for name in (*settings, *formats, *kinds):
+        assert re.search(rf"\b{name}\b", GUIDE), f"{name} is not in the guide"
+
+
+def test_files_that_the_guide_links_to_are_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", GUIDE):
+        assert (Path(ROOT / "docs" / "guides") / target).exists()
