@@ -122,11 +122,7 @@ def _head_rows(corpus: str, settings: CorpusSettings) -> dict[str, dict[str, Any
         return {}
     for label, kind in settings.labels.items():
         name = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")
-        row = head_row(corpus, corpus, label, STORED_KIND[kind])
-        if row is None:
-            click.echo(f"no head is added for {label}: none learns {kind}")
-        else:
-            heads[name] = row
+        heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind])
     return heads
 
 

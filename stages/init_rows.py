@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-TASK_OF = {"class": "sequence_classification", "bio": "token_classification"}
-"""The task that learns each stored kind of label; others have no head."""
+TASK_OF = {
+    "class": "sequence_classification",
+    "classes": "multilabel_classification",
+    "number": "regression",
+    "tags": "token_classification",
+    "bio": "token_classification",
+}
+"""The task that learns each stored kind of label."""
+
+_METRIC_OF = {
+    "class": "macro_f1",
+    "classes": "macro_f1",
+    "number": "spearman",
+    "tags": "word_accuracy",
+    "bio": "entity_f1",
+}
 
 _MANY_BYTES = 100_000_000
 
@@ -24,33 +38,41 @@ def features_row(corpus: str, encoder: str, *, raw_bytes: int) -> dict[str, Any]
     }
 
 
-def head_row(corpus: str, features: str, label: str, stored_kind: str) -> dict[str, Any] | None:
-    """A row of ``heads`` like the default ones; ``None`` where no head learns the kind."""
-    task = TASK_OF.get(stored_kind)
-    if task is None:
-        return None
-    per_text = task == "sequence_classification"
+def head_row(corpus: str, features: str, label: str, stored_kind: str) -> dict[str, Any]:
+    """A row of ``heads`` like the default ones."""
+    task = TASK_OF[stored_kind]
+    on_words = task == "token_classification"
+    reading: dict[str, Any] = {"pooling": "cls"}
+    if on_words:
+        scheme = "bio" if stored_kind == "bio" else None
+        reading = {"subwords": "first", "scheme": scheme, "crf": False}
     return {
         "corpus": corpus,
         "features": features,
         "label": label,
         "task": task,
         "layers": [-1],
-        "pooling": "cls" if per_text else None,
+        "combine": "concat",
+        **reading,
         "recurrent": {
             "cell": "lstm",
             "hidden_size": 128,
             "num_layers": 1,
             "bidirectional": True,
             "dropout": 0.3,
+            "locked_dropout": False,
         },
         "training": {
             "epochs": 10,
-            "batch_size": 32 if per_text else 16,
+            "batch_size": 16 if on_words else 32,
             "learning_rate": 0.001,
+            "schedule": "constant",
+            "warmup": 0,
             "weight_decay": 0.01,
             "gradient_clip": 1.0,
+            "class_weights": None,
+            "metric": _METRIC_OF[stored_kind],
             "patience": 3,
-            "seed": 13,
+            "seeds": [13],
         },
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pipeline.training.checkpoint import load_head, save_head
 from pipelines import extracted, head_settings, prepared
 
 from pipeline.corpus.storage import read_labels
@@ -14,7 +15,6 @@ from pipeline.errors import StoreError, TrainingError
 from pipeline.heads.settings import Task
 from pipeline.store.digests import Digests
 from pipeline.store.reader import open_features
-from pipeline.training.checkpoint import load_head, save_head
 from pipeline.training.fit import FittedHead, fit_head, word_tags
 from pipeline.training.loop import Epoch, predict
 from pipeline.training.states import CachedStates
