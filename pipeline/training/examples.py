@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
-from pipeline.heads.settings import LABEL_KIND, Task
 from pipeline.heads.targets import (
     NO_TOKEN,
     class_target,
@@ -20,8 +19,22 @@ from pipeline.heads.targets import (
     label_names,
     token_targets,
 )
+from pipeline.heads.tasks import LABEL_KINDS, Task
 from pipeline.store import layout
 from pipeline.store.reader import Features
+
+
+@dataclass(frozen=True)
+class Words:
+    """Where the words of one example are.
+
+    Attributes:
+        first: (words,) int64, the first token of each word within its row, -1 without a token.
+        count: (words,) int64, tokens of each word.
+    """
+
+    first: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class Split:
         rows: (examples,) int64, each example's row of features.
         lengths: (examples,) int64, tokens of each row.
         targets: per example (1,) int64, or (tokens,) int64 for token tasks.
+        words: per example, where its words are; none for sequence tasks.
         places: per example (words,) int64, the token of each word; empty for sequence tasks.
         gold: the labels as given.
     """
@@ -40,8 +54,9 @@ class Split:
     ids: list[str]
     rows: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
-    targets: list[npt.NDArray[np.int64]]
+    targets: list[npt.NDArray[Any]]
     places: list[npt.NDArray[np.int64]]
+    words: list[Words]
     gold: list[Any]
 
     def __len__(self) -> int:
@@ -79,9 +94,10 @@ def bring_together(labels: Labels, features: Features, task: Task) -> HeadData:
         )
     if features.example_ids != labels.ids:
         raise StoreError(f"{features.folder}: its examples are not those of the labels")
-    if labels.kind != LABEL_KIND[task]:
+    if labels.kind not in LABEL_KINDS[task]:
         raise DataError(
-            f"the label holds {labels.kind!r}, {task} learns {LABEL_KIND[task]!r}: "
+            f"the label holds {labels.kind!r}, {task} learns "
+            f"{' or '.join(map(repr, LABEL_KINDS[task]))}: "
             "change the head's task or label"
         )
     members = {
@@ -91,8 +107,10 @@ def bring_together(labels: Labels, features: Features, task: Task) -> HeadData:
     for name, rows in members.items():
         if not rows:
             raise TrainingError(f"the {name} split is empty; the corpus is too small or its split")
-    names = label_names(labels.values[row] for row in members["train"])
-    if len(names) < 2:
+    names = (
+        [] if task == "regression" else label_names(labels.values[row] for row in members["train"])
+    )
+    if len(names) < 2 and task in ("sequence_classification", "token_classification"):
         raise TrainingError(f"training has one label only ({names[0]!r}): nothing to learn")
 
     places = _places(labels, features) if task == "token_classification" else None
@@ -111,7 +129,7 @@ def _split(
     lengths = np.diff(features.row_offsets)[rows]
     gold: list[Any] = [labels.values[member] for member in members]
     if places is None:
-        targets = [class_target(label, names) for label in gold]
+        targets = [_target(label, names) for label in gold]
         member_places = [np.zeros(0, np.int64) for _ in members]
     else:
         member_places = [places[member] for member in members]
@@ -119,7 +137,17 @@ def _split(
             token_targets(tags, where, names, tokens=int(length))
             for tags, where, length in zip(gold, member_places, lengths, strict=True)
         ]
-    return Split([labels.ids[row] for row in members], rows, lengths, targets, member_places, gold)
+    words = [Words(where, (where != NO_TOKEN).astype(np.int64)) for where in member_places]
+    ids = [labels.ids[row] for row in members]
+    return Split(ids, rows, lengths, targets, member_places, words, gold)
+
+
+def _target(label: Any, names: Sequence[str]) -> npt.NDArray[Any]:
+    if isinstance(label, float):
+        return np.array([label], np.float32)
+    if isinstance(label, tuple):
+        return np.isin(names, label).astype(np.float32)
+    return class_target(label, names)
 
 
 def _places(labels: Labels, features: Features) -> list[npt.NDArray[np.int64]]:
@@ -141,9 +169,8 @@ def _report(split: Split, names: Sequence[str]) -> dict[str, int]:
     known = set(names)
     unseen: Counter[str] = Counter()
     for gold in split.gold:
-        unseen.update(
-            tag for tag in ([gold] if isinstance(gold, str) else gold) if tag not in known
-        )
+        names_of = gold if isinstance(gold, tuple) else (gold,)
+        unseen.update(name for name in names_of if isinstance(name, str) and name not in known)
     return {
         "examples": len(split),
         "words_without_a_token": sum(int((place == NO_TOKEN).sum()) for place in split.places),

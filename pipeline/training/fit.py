@@ -12,15 +12,14 @@ import numpy.typing as npt
 import torch
 
 from pipeline.corpus.storage import Labels
-from pipeline.errors import StoreError
 from pipeline.evaluation.metrics import classification_scores, entity_scores
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings, Task
 from pipeline.heads.targets import NO_TOKEN
 from pipeline.store.digests import Digests
-from pipeline.store.layers import resolve_layer
 from pipeline.store.reader import Features
 from pipeline.training.examples import HeadData, Split, bring_together
+from pipeline.training.layers import kept_layers
 from pipeline.training.loop import Epoch, predict, train
 from pipeline.training.states import CachedStates, StatesSource
 
@@ -108,24 +107,6 @@ def fit_head(
     return FittedHead(
         head, description, history, _predictions(head, states, data, settings, device)
     )
-
-
-def kept_layers(layers: tuple[int, ...], features: Features) -> list[int]:
-    """The layers that a head reads, counted from the start.
-
-    Raises:
-        StoreError: the features do not keep one of them.
-    """
-    resolved = []
-    for layer in layers:
-        index = resolve_layer(layer, features.manifest.depth)
-        if index is None or index not in features.layers:
-            raise StoreError(
-                f"layer {layer} is not kept by {features.folder}: it keeps "
-                f"{', '.join(map(str, features.layers))}; add it to the features' layers"
-            )
-        resolved.append(index)
-    return resolved
 
 
 def dev_score(
