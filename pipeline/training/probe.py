@@ -33,7 +33,7 @@ from pipeline.training.probe_states import text_vectors, word_vectors
 L2 = (0.1, 0.01, 0.001, 0.0001)
 """The penalties that are tried; of features of deviation 1, and a mean over rows."""
 
-SEARCH_TOLERANCE = 1e-4
+SEARCH_TOLERANCE = 3e-4
 TOLERANCE = {"float32": 1e-5, "float64": 1e-7}
 """While penalties are compared, and of the chosen one; what ``LinearFit.fit`` says of it."""
 
