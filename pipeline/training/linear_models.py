@@ -62,7 +62,8 @@ class LinearFit:
     """Fits linear models of one set of training rows.
 
     A fit starts from the one before, or from its own if that penalty was fitted already: it is
-    quick from a larger penalty to a smaller one, and to make an earlier fit more exact.
+    quick from a larger penalty to a smaller one, and to make an earlier fit more exact. Memory is
+    that of the features, and of a few arrays of rows x outputs.
 
     Args:
         features: (rows, features) float32 or float64, the precision of products; standardised and
