@@ -24,8 +24,9 @@ from pipeline.environment import keep_freed_memory, use_threads
 from pipeline.extraction.run import extract
 from pipeline.files import sha256_file
 from pipeline.heads.model import Head
-from pipeline.heads.settings import LABEL_KINDS, HeadSettings
+from pipeline.heads.settings import HeadSettings
 from pipeline.heads.targets import IGNORE
+from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.inference.scoring import logits_of
 from pipeline.params import ParamsFile
 from pipeline.store.reader import open_features

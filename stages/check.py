@@ -14,7 +14,8 @@ from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, so
 from pipeline.environment import store_path
 from pipeline.errors import EncoderError
 from pipeline.extraction.estimate import cost_of_layer
-from pipeline.heads.settings import LABEL_KINDS, HeadSettings
+from pipeline.heads.settings import HeadSettings
+from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.params import ParamsFile, SectionType
 from pipeline.store.layers import resolve_layer
 from pipeline.store.settings import FeaturesSettings

@@ -38,8 +38,8 @@ def test_metrics_history_and_reports_are_there(project: Project) -> None:
     news = json.loads((heads / "news_topic" / "metrics.json").read_text(encoding="utf-8"))
     tags = json.loads((heads / "tweet_entities" / "metrics.json").read_text(encoding="utf-8"))
     assert 0 <= news["test"]["accuracy"] <= 1
-    assert tags["test"]["margin"] == pytest.approx(
-        tags["test"]["micro"]["f1"] - tags["test"]["baseline"]["f1"]
+    assert tags["test"]["baseline"]["margin"]["entity_f1"] == pytest.approx(
+        tags["test"]["entity_f1"] - tags["test"]["baseline"]["entity_f1"]
     )
     history = (heads / "news_topic" / "history.csv").read_text(encoding="utf-8").splitlines()
     assert history[0] == "epoch,train_loss,dev_loss"

@@ -19,8 +19,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-RESAMPLES = 2000
-"""Draws per interval; for percentiles, Efron and Tibshirani ask for at least 1000."""
+RESAMPLES = 1000
+"""Draws per interval; Efron and Tibshirani ask for about 1000 where percentiles are read."""
 
 SEED = 1993
 LEVEL = 95.0

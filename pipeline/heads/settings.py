@@ -6,26 +6,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.heads.tasks import Task
 from pipeline.params import Section
 from pipeline.training.settings import TrainingSettings
 
-Task = Literal[
-    "sequence_classification", "multilabel_classification", "regression", "token_classification"
-]
 Combine = Literal["concat", "mix"]
 Pooling = Literal["cls", "last", "mean", "max", "attention"]
 Subwords = Literal["first", "last", "mean"]
 Scheme = Literal["bio", "bioes"]
 
-LABEL_KINDS: dict[str, tuple[str, ...]] = {
-    "sequence_classification": ("class",),
-    "multilabel_classification": ("classes",),
-    "regression": ("number",),
-    "token_classification": ("tags", "bio"),
-}
-"""The kinds of label, as ``prepare`` stores them, that each task learns."""
-
-METRICS: dict[str, tuple[str, ...]] = {
+METRICS: dict[Task, tuple[str, ...]] = {
     "sequence_classification": ("macro_f1", "accuracy"),
     "multilabel_classification": ("macro_f1", "micro_f1", "mean_average_precision"),
     "regression": ("spearman", "pearson", "rmse"),

@@ -18,11 +18,12 @@ from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.errors import DataError, EncoderError
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
+from pipeline.heads.inputs import Inputs
 from pipeline.heads.words import Words
 from pipeline.inference.answers import answer
 from pipeline.inference.checkpoint import load_head
 from pipeline.inference.entities import entities_in_text, entities_in_words
-from pipeline.inference.scoring import Inputs, Outputs, outputs_of, score
+from pipeline.inference.scoring import Outputs, outputs_of, score
 from pipeline.inference.words import Span, split_words
 from pipeline.store.keys import Recipe
 

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.heads.inputs import Inputs
 from pipeline.heads.model import Head
 from pipeline.heads.packing import pack_batch
-from pipeline.heads.words import WordLayout, Words, lay_out_words
+from pipeline.heads.words import WordLayout, lay_out_words
 
 SCORING_BATCH = 64
 """Texts per batch without gradients; outputs do not depend on it."""
@@ -28,21 +29,6 @@ class StatesSource(Protocol):
         They may be overwritten by the next call.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a head reads of some texts.
-
-    Attributes:
-        rows: (texts,) int64, each text's row of the states.
-        lengths: (texts,) int64, tokens of each row.
-        words: the words of each text, for token classification.
-    """
-
-    rows: npt.NDArray[np.int64]
-    lengths: npt.NDArray[np.int64]
-    words: list[Words] | None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
+from pipeline.heads.inputs import Inputs
 from pipeline.heads.targets import (
     class_target,
     classes_target,
@@ -20,7 +21,6 @@ from pipeline.heads.targets import (
     word_targets,
 )
 from pipeline.heads.words import Words
-from pipeline.inference.scoring import Inputs
 from pipeline.store import layout
 from pipeline.store.reader import Features
 
@@ -71,7 +71,7 @@ def bring_together(
         labels: the column.
         features: of the same texts.
         kinds: the kinds of label that the task learns.
-        scheme: for entities, the scheme of the tags that the head learns.
+        scheme: of the tags that are learned, for entities; ``None`` for tags as they are stored.
 
     Raises:
         StoreError: the features are of other texts than the labels.
@@ -90,11 +90,6 @@ def bring_together(
         raise DataError(
             f"the label holds {labels.kind!r}, the task learns {' or '.join(map(repr, kinds))}: "
             "change the head's task or label"
-        )
-    if (scheme is not None) != (labels.kind == "bio"):
-        raise DataError(
-            "a head needs a 'scheme' (bio or bioes) to learn entities, and null to learn plain "
-            f"tags; the label holds {'entities' if labels.kind == 'bio' else labels.kind!r}"
         )
     members = {
         name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS

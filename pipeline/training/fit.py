@@ -11,16 +11,17 @@ import numpy as np
 import torch
 
 from pipeline.corpus.storage import Labels
-from pipeline.errors import StoreError
+from pipeline.errors import DataError
 from pipeline.heads.model import Head
-from pipeline.heads.settings import LABEL_KINDS, HeadSettings
+from pipeline.heads.settings import HeadSettings
+from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.inference.answers import answer
 from pipeline.inference.scoring import Outputs, StatesSource
 from pipeline.store.digests import Digests
-from pipeline.store.layers import resolve_layer
 from pipeline.store.reader import Features
 from pipeline.training.dev_score import dev_score
 from pipeline.training.examples import HeadData, Split, bring_together
+from pipeline.training.layers import kept_layers
 from pipeline.training.loop import Epoch, assess, train
 from pipeline.training.states import open_states
 from pipeline.training.thresholds import best_thresholds
@@ -87,6 +88,9 @@ def fit_head(
     data = bring_together(
         labels, features, kinds=LABEL_KINDS[settings.task], scheme=settings.scheme
     )
+    if (settings.scheme is not None) != (data.kind == "bio"):
+        holds, must = ("", "bio or bioes") if data.kind == "bio" else ("no ", "null")
+        raise DataError(f"label {settings.label!r} holds {holds}entities: scheme must be {must}")
     states = open_states(features, layers, device)
     runs = []
     for seed in settings.training.seeds:
@@ -123,24 +127,6 @@ def fit_head(
         shares=dict(zip(layers, shares, strict=True)),
         predictions={run.seed: run.predictions for run in runs},
     )
-
-
-def kept_layers(layers: tuple[int, ...], features: Features) -> list[int]:
-    """The layers that a head reads, counted from the start.
-
-    Raises:
-        StoreError: the features do not keep one of them.
-    """
-    resolved = []
-    for layer in layers:
-        index = resolve_layer(layer, features.manifest.depth)
-        if index is None or index not in features.layers:
-            raise StoreError(
-                f"layer {layer} is not kept by {features.folder}: it keeps "
-                f"{', '.join(map(str, features.layers))}; add it to the features' layers"
-            )
-        resolved.append(index)
-    return resolved
 
 
 def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:

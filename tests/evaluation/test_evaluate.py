@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from evaluated import (
     predictions,
     row,
 )
+from import_graph import ROOT
 
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
@@ -41,6 +44,21 @@ def test_a_split_begins_with_its_headline_scores_and_their_intervals(kind: str) 
         found = [name for name in metrics[split] if not name.endswith("_high")]
         assert found[: len(expected) + 1] == ["examples", *expected]
         assert metrics[split]["examples"] == len(members)
+
+
+def test_every_field_is_documented() -> None:
+    documented = set(re.findall(r"[a-z0-9_]+", (ROOT / "docs" / "metrics.md").read_text()))
+
+    def names(value: Any) -> Iterator[str]:
+        for name, own in value.items() if isinstance(value, dict) else ():
+            yield re.sub("_(low|high)$|^seed_[0-9]+$", "", name)
+            if not name.startswith("per_"):  # what follows are the corpus's own labels
+                yield from names(own)
+
+    for kind in VALUES:
+        runs = {13: predictions(kind), 14: predictions(kind)}
+        fields = set(names(evaluated(kind, runs=runs, probe=predictions(kind)).metrics)) - {""}
+        assert fields <= documented
 
 
 @pytest.mark.parametrize("kind", VALUES)

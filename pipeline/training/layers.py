@@ -1,0 +1,27 @@
+"""The layers that a head or a probe reads, counted from the start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.errors import StoreError
+from pipeline.store.layers import resolve_layer
+from pipeline.store.reader import Features
+
+
+def kept_layers(layers: Sequence[int], features: Features) -> list[int]:
+    """Layers that may be counted from the end, resolved.
+
+    Raises:
+        StoreError: the features do not keep one of them.
+    """
+    resolved = []
+    for layer in layers:
+        index = resolve_layer(layer, features.manifest.depth)
+        if index is None or index not in features.layers:
+            raise StoreError(
+                f"layer {layer} is not kept by {features.folder}: it keeps "
+                f"{', '.join(map(str, features.layers))}; add it to the features' layers"
+            )
+        resolved.append(index)
+    return resolved

@@ -1,0 +1,47 @@
+"""Stage: fits the linear probe of one head on cached features; never loads an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.corpus.storage import read_labels
+from pipeline.environment import store_path, use_threads
+from pipeline.files import atomic_directory, canonical_json, readable_json
+from pipeline.params import ParamsFile
+from pipeline.store.digests import MEMORY, Digests
+from pipeline.store.reader import open_features
+from pipeline.training.probe import fit_probe
+from pipeline.training.probe_settings import ProbeSettings
+from stages.command import PARAMS, StageCommand
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--labels", type=click.Path(path_type=Path), required=True)
+@click.option("--features", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@PARAMS
+def main(name: str, labels: Path, features: Path, out: Path, params_path: Path) -> None:
+    """Fits a linear model on the layers that head NAME reads, and writes its predictions."""
+    settings = ParamsFile(params_path).section(ProbeSettings, "heads", name)
+    use_threads()
+    fitted = fit_probe(
+        settings,
+        read_labels(labels, settings.label),
+        open_features(features),
+        digests=Digests(store_path() / MEMORY),
+    )
+    with atomic_directory(out) as folder:
+        (folder / "probe.json").write_text(readable_json(fitted.description), encoding="utf-8")
+        with (folder / "predictions.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(canonical_json(row) + "\n" for row in fitted.predictions)
+    for l2, score in fitted.description["dev_scores"].items():
+        chosen = ", chosen" if float(l2) == fitted.description["l2"] else ""
+        shown = "undefined" if score is None else f"{score:.4f}"
+        click.echo(f"probe of {name}: l2 {l2}: dev score {shown}{chosen}")
+
+
+if __name__ == "__main__":
+    main()
