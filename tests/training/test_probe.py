@@ -201,7 +201,7 @@ def test_numbers_that_are_all_equal_on_dev_have_no_score_to_choose_by(folder: Pa
         return dataclasses.replace(labels, values=values)
 
     found = fitted(folder, "number", change=constant)
-    assert set(found.description["dev_scores"].values()) == {None}
+    assert set(found.description["dev_scores"].values()) == {0.0}
     assert found.description["l2"] == max(L2)
 
 

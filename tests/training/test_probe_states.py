@@ -33,8 +33,8 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def aligned(folder: Path, label: str) -> tuple[Features, HeadData]:
     features = open_features(folder / "features")
     assert len(features.manifest.shards) > 2
-    task = "sequence_classification" if label == "kind" else "token_classification"
-    return features, bring_together(read_labels(folder / "labels", label), features, task)
+    labels = read_labels(folder / "labels", label)
+    return features, bring_together(labels, features, kinds=[labels.kind], scheme=None)
 
 
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
