@@ -23,7 +23,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pipeline.heads.packing import Walk
+from pipeline.heads.packing import MINIMUM_ROWS, Walk
 
 LSTM_GATES = (3, 0, 1, 2)
 """Output, input, forget, cell: torch's gates (input, forget, cell, output) in the order of ours."""
@@ -245,7 +245,9 @@ class PackedGRU(Function):
 
 def _project(tokens: Tensor, w_ih: Tensor, bias: Tensor, walk: Walk) -> Tensor:
     """(P, G): the input's share of the gates, one product for all directions."""
-    gates = torch.addmm(bias.flatten(), tokens, w_ih.flatten(0, 1).t())
+    few = max(0, MINIMUM_ROWS - len(tokens))
+    padded = F.pad(tokens, (0, 0, 0, few)) if few else tokens
+    gates = torch.addmm(bias.flatten(), padded, w_ih.flatten(0, 1).t())[: len(tokens)]
     return _to_walk(gates.view(-1, w_ih.shape[1]), walk)
 
 
