@@ -62,7 +62,7 @@ class PackedLSTM(Function):
         recurrent = w_hh.transpose(1, 2).contiguous()
         parts = (gates, *gates.split(width, -1), negated, squashed, states)
         before, last_state, last_cell = 0, states[:0], negated[:0]
-        with _one_thread(width):
+        with _one_thread(width, scoring=not any(ctx.needs_input_grad)):
             for rows, (now, o, i, f, g, cell, squash, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts), strict=True
             ):
@@ -171,7 +171,7 @@ class PackedGRU(Function):
             given[:, 2 * width :],
         )
         before, last = 0, states[:0]
-        with _one_thread(width):
+        with _one_thread(width, scoring=not any(ctx.needs_input_grad)):
             for rows, (sigmoids, r_t, z_t, n_t, now, now_sigmoids, now_new, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts, states), strict=True
             ):
@@ -223,19 +223,22 @@ class PackedGRU(Function):
         before = walk.batch_sizes[-1]
         d_state = gates.new_zeros(directions * before, width)
         steps = list(zip(walk.batch_sizes, _steps(walk, directions, *parts), strict=True))
-        for rows, step in reversed(steps):
-            d_h, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, d_sigmoids, *given = step
-            d_now, d_now_sigmoids, d_now_new = given
-            d_state = _with_rows(d_state, directions, before, rows)
-            d_state.add_(d_h)
-            torch.mul(d_state, by_n, out=d_n)
-            torch.mul(d_state, by_z, out=d_z)
-            torch.mul(d_n, by_r, out=d_r)
-            d_now_sigmoids.copy_(d_sigmoids)
-            torch.mul(d_n, r_t, out=d_now_new)
-            d_state.mul_(z_t)
-            d_state.view(directions, rows, width).baddbmm_(d_now.view(directions, rows, -1), w_hh)
-            before = rows
+        with _one_thread(width):
+            for rows, step in reversed(steps):
+                d_h, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, d_sigmoids, *given = step
+                d_now, d_now_sigmoids, d_now_new = given
+                d_state = _with_rows(d_state, directions, before, rows)
+                d_state.add_(d_h)
+                torch.mul(d_state, by_n, out=d_n)
+                torch.mul(d_state, by_z, out=d_z)
+                torch.mul(d_n, by_r, out=d_r)
+                d_now_sigmoids.copy_(d_sigmoids)
+                torch.mul(d_n, r_t, out=d_now_new)
+                d_state.mul_(z_t)
+                d_state.view(directions, rows, width).baddbmm_(
+                    d_now.view(directions, rows, -1), w_hh
+                )
+                before = rows
         by_token = _by_token(d_gates, walk, directions)
         given_by_token = _by_token(d_given, walk, directions)
         d_w_hh = _weight_gradient(given_by_token, _by_token(earlier, walk, directions))
@@ -301,16 +304,17 @@ def _input_gradients(
 
 
 @contextmanager
-def _one_thread(width: int) -> Iterator[None]:
-    """Lets one thread walk the steps of a narrow network.
+def _one_thread(width: int, *, scoring: bool = False) -> Iterator[None]:
+    """Lets one thread walk the steps of a narrow network, and those of any that only scores.
 
     A step is too short to share: threads that sleep in between cost more to wake than they bring,
     and threads that do not sleep bring training to a halt where another process wants their core.
     What is done for all steps at once is still shared. This goes by the width alone, so that it is
-    the same for every batch.
+    the same for every batch. A wide step is worth sharing, but three threads, say, part it where no
+    vector ends, and its last bits then depend on the batch: learning may do so, scores may not.
     """
     threads = torch.get_num_threads()
-    if width > _NARROW or threads == 1:
+    if threads == 1 or (width > _NARROW and not scoring):
         yield
         return
     torch.set_num_threads(1)
