@@ -17,7 +17,7 @@ os.environ.setdefault(
 )  # tiny tensors: threads would only wait for each other
 os.environ["DVC_NO_ANALYTICS"] = "1"
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-os.environ.setdefault("MKL_CBWR", "AUTO")  # as stages have them
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")  # as stages have them
 
 WORDS = (
     "the a of in on at and or not is was cold warm ice house river north south east west winter "
