@@ -50,7 +50,7 @@ def test_steps_beyond_the_last_never_turn_the_rate_round(
 ) -> None:
     """A corpus in blocks has a short batch at the end of each: more steps than were counted on."""
     factor = rate_factor(steps + beyond, steps=steps, warmup=warmup, schedule=schedule)
-    assert factor == (1.0 if schedule == "constant" else 0.0)
+    assert 0 <= factor <= factors(steps, warmup, schedule)[-1]
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
