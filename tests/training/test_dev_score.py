@@ -56,7 +56,9 @@ def test_scores_of_several_classes_are_scikit_learns() -> None:
 def test_scores_of_numbers_are_scipys_and_a_smaller_error_is_higher() -> None:
     rng = np.random.default_rng(2)
     numbers, noise = rng.normal(size=(2, 40))
-    gold, near, far = (values.tolist() for values in (numbers, numbers + noise / 9, numbers + noise))
+    gold, near, far = (
+        values.tolist() for values in (numbers, numbers + noise / 9, numbers + noise)
+    )
     rows = {"near": [{"value": v} for v in near], "far": [{"value": v} for v in far]}
     assert dev_score("spearman", "number", gold, rows["far"]) == pytest.approx(
         stats.spearmanr(gold, far).statistic
