@@ -32,14 +32,16 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     """Reads a head back, ready to predict, with its description.
 
     Raises:
-        StoreError: the folder holds no head.
+        StoreError: the folder holds no head, or half of one.
     """
-    path = folder / DESCRIPTION
+    weights, path = folder / WEIGHTS, folder / DESCRIPTION
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        tensors = load_file(weights)
     except FileNotFoundError:
-        raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+        missing = weights if path.exists() else path
+        raise StoreError(f"{missing}: no such file; run `dvc repro` or `dvc pull`") from None
     settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
     head = Head(settings, width=description["width"], names=description["labels"])
-    head.load_state_dict(load_file(folder / WEIGHTS))
+    head.load_state_dict(tensors)
     return head.to(device).eval(), description
