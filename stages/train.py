@@ -10,7 +10,13 @@ from typing import Any
 import click
 
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import choose_device, keep_freed_memory, store_path, use_threads
+from pipeline.environment import (
+    allow_open_files,
+    choose_device,
+    keep_freed_memory,
+    store_path,
+    use_threads,
+)
 from pipeline.files import atomic_directory, atomic_file, canonical_json
 from pipeline.heads.settings import HeadSettings
 from pipeline.inference.checkpoint import save_head
@@ -47,6 +53,7 @@ def main(
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
     use_threads()
     keep_freed_memory()
+    allow_open_files()
     fitted = fit_head(
         settings,
         read_labels(labels, settings.label),

@@ -15,7 +15,7 @@ from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.heads.model import Head
-from pipeline.heads.settings import Task
+from pipeline.heads.tasks import Task
 from pipeline.store.reader import open_features
 from pipeline.training.examples import bring_together
 from pipeline.training.loop import train

@@ -68,7 +68,7 @@ def class_weights(head: Head, targets: Sequence[npt.NDArray[np.generic]]) -> Ten
     """
     labels = len(head.names)
     if head.settings.task == "multilabel_classification":
-        having = np.sum(targets, 0)
+        having = np.concatenate(targets).sum(0)
         weights = (len(targets) - having) / np.maximum(having, 1)
     else:
         counts = np.bincount(np.concatenate(targets), minlength=labels)

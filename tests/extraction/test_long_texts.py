@@ -20,7 +20,7 @@ from pipeline.errors import DataError
 from pipeline.extraction.plan import length_report
 from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
-from pipeline.heads.settings import Task
+from pipeline.heads.tasks import Task
 from pipeline.store.digests import Digests
 from pipeline.store.reader import Features, open_features
 from pipeline.store.settings import FeaturesSettings

@@ -12,7 +12,7 @@ from pipelines import extracted, head_settings, prepared
 
 from pipeline.corpus.storage import read_labels
 from pipeline.errors import StoreError, TrainingError
-from pipeline.heads.settings import Task
+from pipeline.heads.tasks import Task
 from pipeline.store.digests import Digests
 from pipeline.store.reader import open_features
 from pipeline.training.fit import FittedHead, fit_head, word_tags
