@@ -51,7 +51,7 @@ def together(
 def test_every_tag_sits_on_the_tokens_of_its_word(
     tiny_encoder: Path, tmp_path: Path, changes: dict[str, Any], names: list[str]
 ) -> None:
-    sentences = [words + ("houses", "wolfs", "I") for words in random_sentences(60)]
+    sentences = [(*words, "houses", "wolfs", "I") for words in random_sentences(60)]
     examples = labelled(sentences)
     if changes.get("scheme") == "bioes":
         whole = ("B-beast", "I-beast", "I-beast")
@@ -151,7 +151,7 @@ def test_a_scheme_is_for_entities_and_for_nothing_else(folder: Path) -> None:
     read = {label: read_labels(folder / "labels", label) for label in ("pos", "tags")}
     with pytest.raises(DataError, match="null to learn plain tags; the label holds 'tags'"):
         together(folder, "token_classification", read["pos"])
-    with pytest.raises(DataError, match="needs a 'scheme'.*the label holds 'entities'"):
+    with pytest.raises(DataError, match=r"needs a 'scheme'.*the label holds 'entities'"):
         together(folder, "token_classification", read["tags"], label="pos")
 
 
