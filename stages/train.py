@@ -17,7 +17,7 @@ from pipeline.environment import (
     store_path,
     use_threads,
 )
-from pipeline.files import atomic_directory, atomic_file, canonical_json
+from pipeline.files import atomic_directory, atomic_file, canonical_json, remove_temporaries
 from pipeline.heads.settings import HeadSettings
 from pipeline.inference.checkpoint import save_head
 from pipeline.params import ParamsFile
@@ -54,6 +54,8 @@ def main(
     use_threads()
     keep_freed_memory()
     allow_open_files()
+    for path in (out, history, scores, layers):
+        remove_temporaries(path.parent, path.name)
     fitted = fit_head(
         settings,
         read_labels(labels, settings.label),
