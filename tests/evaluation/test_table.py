@@ -124,7 +124,7 @@ def test_results_are_one_markdown_row_per_head() -> None:
 def test_results_of_several_seeds_have_mean_and_deviation() -> None:
     lines = results_table({"one": evaluated("bio").metrics, "two": with_probe("bio", seeds=2)})
     heading, _, one, two = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    column = heading.index("test, all seeds")
+    column = heading.index("test, all runs")
     mean = evaluated("bio").metrics["test"]["entity_f1"]
     assert (one[column], two[column]) == ("", f"{mean:.3f} ± 0.000")
 

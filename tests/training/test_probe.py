@@ -14,6 +14,7 @@ from pipelines import extracted, labelled, prepared
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.evaluation.evaluate import evaluate
@@ -92,7 +93,7 @@ def test_predictions_are_those_of_dev_and_test_and_better_than_the_baseline(
         *["test"] * labels.splits.count("test"),
     ]
     texts = [text for _, text in read_texts(folder / "texts")]
-    test = evaluate(labels, texts, {0: predictions}, kept=0).metrics["test"]
+    test = evaluate(labels, texts, {Run(None, 0): predictions}, kept=Run(None, 0)).metrics["test"]
     assert found.description["converged"]
     if kind == "number":
         assert test["spearman"] > 0.5
