@@ -79,7 +79,7 @@ def scores_spec(rows: Values) -> Spec:
             },
         },
     }
-    return _plot({"layer": [interval, marks]}, height={"step": 40})
+    return _plot({"layer": [interval, marks]}, height=40 * len(heads))
 
 
 def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
@@ -137,7 +137,7 @@ def shares_spec(shares: Values) -> Spec:
                 },
             },
         },
-        height={"step": 26},
+        height=26 * len(layers),
     )
 
 
@@ -238,7 +238,7 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
                 },
             },
         },
-        height={"step": 9 * len(counts) + 6, "for": "position"},
+        height=(9 * len(counts) + 6) * len(classes),
     )
 
 
@@ -316,7 +316,7 @@ def layers_spec(rows: Values, title: str) -> Spec:
     return _plot({"layer": layer}, height=260)
 
 
-def _plot(spec: Spec, *, height: int | Spec = _HEIGHT) -> Spec:
+def _plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:
     return {
         "$schema": _SCHEMA,
         "width": "container",
