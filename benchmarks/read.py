@@ -19,7 +19,7 @@ from pipeline.store.keys import Recipe, shard_name
 from pipeline.store.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.store.reader import Features, open_features
 from pipeline.store.writer import entrance_file, key_array, layer_file, row_offsets
-from pipeline.training.batches import shuffled_blocks, training_batches
+from pipeline.training.batches import epoch_batches
 from pipeline.training.states import MappedStates
 
 WIDTH = 384
@@ -40,11 +40,7 @@ def main() -> None:
         _one_file(features, folder / "one.h5")
         lengths = np.diff(features.row_offsets)
         rng = np.random.default_rng(0)
-        batches = [
-            batch
-            for block in shuffled_blocks(np.arange(len(lengths)), lengths, rng)
-            for batch in training_batches(block, lengths, batch_size=BATCH, rng=rng)
-        ]
+        batches = list(epoch_batches(np.arange(len(lengths)), lengths, batch_size=BATCH, rng=rng))
         states = MappedStates(features, [LAYER])
         _same_values(states, folder / "one.h5", features, batches[0])
         seconds = interleaved(

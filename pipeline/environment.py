@@ -12,8 +12,9 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ GPU_TOKENS = 16384
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 1 << 30
+
+_MOST_FILES = (1 << 16, 10240)
 
 
 def store_path() -> Path:
@@ -91,6 +94,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def flush_denormals() -> None:
+    """Lets CPUs take numbers below 1e-38 for zero; to be called before torch computes anything.
+
+    Gradients that go back from one end of a long text to the other become that small, and a product
+    with them takes ten times as long as any other.
+    """
+    import torch
+
+    torch.set_flush_denormal(True)
+
+
 def mkl_mode() -> str:
     """The value of ``MKL_CBWR`` under which rows are pure: a matrix product's row is its own.
 
@@ -117,6 +131,21 @@ def keep_freed_memory() -> None:
         return
     for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
         mallopt(option, _KEPT_BYTES)
+
+
+def allow_open_files() -> None:
+    """Lets the process open as many files as the system lets it ask for.
+
+    Every shard that is mapped into memory stays open, each layer by itself. Programs are started
+    with 1024 files, 256 on a Mac, because of an old call that the pipeline does not use.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in _MOST_FILES:
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+            with suppress(OSError, ValueError):  # a Mac may have a limit below the one it tells
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                return
 
 
 def gpu_tokens() -> int:

@@ -10,8 +10,15 @@ from typing import Any
 import click
 
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import choose_device, keep_freed_memory, store_path, use_threads
-from pipeline.files import atomic_directory, atomic_file, canonical_json
+from pipeline.environment import (
+    allow_open_files,
+    choose_device,
+    flush_denormals,
+    keep_freed_memory,
+    store_path,
+    use_threads,
+)
+from pipeline.files import atomic_directory, atomic_file, canonical_json, remove_temporaries
 from pipeline.heads.settings import HeadSettings
 from pipeline.inference.checkpoint import save_head
 from pipeline.params import ParamsFile
@@ -45,8 +52,12 @@ def main(
 ) -> None:
     """Trains head NAME and writes its weights, predictions, history and shares of layers."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
+    flush_denormals()
     use_threads()
     keep_freed_memory()
+    allow_open_files()
+    for path in (out, history, scores, layers):
+        remove_temporaries(path.parent, path.name)
     fitted = fit_head(
         settings,
         read_labels(labels, settings.label),

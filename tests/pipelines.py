@@ -6,41 +6,71 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from conftest import random_sentences
 
 from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example
+from pipeline.corpus.records import Example, Label
 from pipeline.corpus.settings import CorpusSettings, SplitSettings
-from pipeline.corpus.storage import read_texts, write_labels, write_texts
+from pipeline.corpus.storage import read_labels, read_texts, write_labels, write_texts
 from pipeline.extraction.run import extract
 from pipeline.files import sha256_file
-from pipeline.heads.settings import HeadSettings, Task
+from pipeline.heads.settings import METRICS, HeadSettings
+from pipeline.heads.tasks import LABEL_KINDS, Task
+from pipeline.store.digests import Digests
+from pipeline.store.reader import open_features
 from pipeline.store.settings import FeaturesSettings
+from pipeline.training.examples import HeadData, bring_together
+from pipeline.training.fit import FittedHead, fit_head
 
 CORPUS = CorpusSettings(
     path="raw",
     format="jsonl",
     id="id",
     words="words",
-    labels={"kind": "class", "tags": "iob2"},
+    labels={
+        "kind": "class",
+        "kinds": "classes",
+        "size": "number",
+        "pos": "tags",
+        "tags": "iob2",
+    },
     split=SplitSettings(train=0.6, dev=0.2, test=0.2),
     stratify="kind",
     seed=1,
 )
 
 
+LABELS: dict[Task, str] = {
+    "sequence_classification": "kind",
+    "multilabel_classification": "kinds",
+    "regression": "size",
+    "token_classification": "tags",
+}
+"""The label of the corpus that each task learns."""
+
+COLD = {"ice", "snow", "winter", "cold"}
+SKY = {"sun", "moon", "star"}
+BEASTS = {"wolf", "bear", "fox"}
+
+
+def labels_of(words: Sequence[str]) -> dict[str, Label]:
+    """Labels of every kind, which follow from the words, so that heads can learn them."""
+    present = set(words)
+    topics = {"beasts": present & BEASTS, "cold": present & COLD, "sky": present & SKY}
+    return {
+        "kind": "cold" if topics["cold"] else "other",
+        "kinds": tuple(topic for topic, found in topics.items() if found),
+        "size": float(len(words)),
+        "pos": tuple("letter" if len(word) == 1 else "word" for word in words),
+        "tags": tuple("B-beast" if word in BEASTS else "O" for word in words),
+    }
+
+
 def labelled(sentences: Sequence[tuple[str, ...]]) -> list[Example]:
-    """Examples whose labels follow from their words, so that heads can learn them."""
+    """Examples with labels of every kind."""
     return [
-        Example(
-            id=f"s{number}",
-            text=words,
-            labels={
-                "kind": "cold" if {"ice", "snow", "winter", "cold"} & set(words) else "other",
-                "tags": tuple("B-beast" if w in ("wolf", "bear", "fox") else "O" for w in words),
-            },
-            line=number + 1,
-        )
+        Example(id=f"s{number}", text=words, labels=labels_of(words), line=number + 1)
         for number, words in enumerate(sentences)
     ]
 
@@ -85,32 +115,64 @@ def extracted(
 
 
 def head_settings(task: Task, **changes: Any) -> HeadSettings:
-    """A small head that trains in a moment."""
-    sequence = task == "sequence_classification"
+    """A small head that trains in a moment; entities, unless ``label`` says otherwise."""
+    label = changes.get("label", LABELS[task])
+    on_words = task == "token_classification"
     values: dict[str, Any] = {
         "corpus": "c",
         "features": "f",
-        "label": "kind" if sequence else "tags",
+        "label": label,
         "task": task,
         "layers": (-1,),
-        "pooling": "cls" if sequence else None,
+        "combine": "concat",
+        "pooling": None if on_words else "cls",
+        "subwords": "first" if on_words else None,
+        "scheme": "bio" if label == "tags" else None,
+        "crf": False if on_words else None,
         "recurrent": {
             "cell": "lstm",
             "hidden_size": 16,
             "num_layers": 1,
             "bidirectional": True,
             "dropout": 0.2,
+            "locked_dropout": False,
         },
         "training": {
             "epochs": 3,
             "batch_size": 8,
             "learning_rate": 0.01,
+            "schedule": "constant",
+            "warmup": 0.0,
             "weight_decay": 0.01,
             "gradient_clip": 1.0,
+            "class_weights": None,
+            "metric": "entity_f1" if label == "tags" else METRICS[task][-1 if on_words else 0],
             "patience": 3,
-            "seed": 5,
+            "seeds": (5,),
         },
     }
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) else value
     return HeadSettings(**values)
+
+
+def fit(folder: Path, settings: HeadSettings, *, say: Callable[[str], object] = str) -> FittedHead:
+    """Trains a head on what ``prepared`` and ``extracted`` put into a folder."""
+    return fit_head(
+        settings,
+        read_labels(folder / "labels", settings.label),
+        open_features(folder / "features"),
+        digests=Digests(),
+        device=torch.device("cpu"),
+        say=say,
+    )
+
+
+def head_data(folder: Path, settings: HeadSettings) -> HeadData:
+    """What such a head learns from."""
+    return bring_together(
+        read_labels(folder / "labels", settings.label),
+        open_features(folder / "features"),
+        kinds=LABEL_KINDS[settings.task],
+        scheme=settings.scheme,
+    )

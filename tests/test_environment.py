@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pipeline.environment import choose_device, describe_device, store_path, use_threads
+from pipeline.environment import (
+    allow_open_files,
+    choose_device,
+    describe_device,
+    keep_freed_memory,
+    store_path,
+    use_threads,
+)
 from pipeline.errors import MachineError
 
 
@@ -119,6 +128,61 @@ def test_device_may_name_one_of_several_gpus(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ICEHOUSE_DEVICE", "cuda:2")
     with pytest.raises(MachineError, match="cuda:2: this machine has no such device"):
         choose_device()
+
+
+@pytest.mark.parametrize("library", [object(), OSError("no library"), TypeError("no name")])
+def test_freed_memory_is_kept_only_where_the_library_can(
+    monkeypatch: pytest.MonkeyPatch, library: object
+):
+    def load(_name: None) -> object:
+        if isinstance(library, Exception):
+            raise library
+        return library
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    keep_freed_memory()
+
+
+def test_freed_memory_is_kept_by_thresholds_of_a_gibibyte(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    library = SimpleNamespace(mallopt=lambda *option: asked.append(option))
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: library)
+    keep_freed_memory()
+    assert asked == [(-1, 1 << 30), (-3, 1 << 30)]
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, most: int) -> list[int]:
+    """Asks for files where the limits are so, and more than ``most`` is refused."""
+    asked: list[int] = []
+
+    def setrlimit(_which: int, limits: tuple[int, int]) -> None:
+        if limits[0] > most:
+            raise ValueError("not allowed to raise maximum limit")
+        asked.append(limits[0])
+        assert limits[1] == hard
+
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (soft, hard))
+    monkeypatch.setattr("resource.setrlimit", setrlimit)
+    allow_open_files()
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "most", "asked"),
+    [
+        (1024, 4096, 4096, [4096]),
+        (1024, 1 << 20, 1 << 20, [1 << 16]),
+        (1024, 1024, 1024, [1024]),
+        (1 << 17, 1 << 20, 1 << 20, []),
+        (256, resource.RLIM_INFINITY, 10240, [10240]),
+        (256, resource.RLIM_INFINITY, 256, []),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 0, []),
+    ],
+)
+def test_as_many_files_may_be_open_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, most: int, asked: list[int]
+):
+    assert limited(monkeypatch, soft, hard, most) == asked
 
 
 @pytest.mark.parametrize("asked", ["gpu", "cuda:x", "cuda:-1", "CPU", " "])

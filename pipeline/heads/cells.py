@@ -24,7 +24,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pipeline.environment import one_thread
-from pipeline.heads.packing import Walk
+from pipeline.heads.linear import unparted
+from pipeline.heads.packing import MINIMUM_ROWS, Walk
 
 LSTM_GATES = (3, 0, 1, 2)
 """Output, input, forget, cell: torch's gates (input, forget, cell, output) in the order of ours."""
@@ -56,14 +57,15 @@ class PackedLSTM(Function):
     ) -> Tensor:
         """Walks the steps in order; keeps what the gradients need."""
         directions, _, width = w_hh.shape
-        gates = _project(tokens, w_ih, bias, walk)
+        scoring = not any(ctx.needs_input_grad)
+        gates = _project(tokens, w_ih, bias, walk, scoring=scoring)
         negated = gates.new_empty(len(gates), width)  # cells times -1: saves an operation a step
         squashed = torch.empty_like(negated)  # s, where tanh(cell) = 1 - 2 s
         states = torch.empty_like(negated)
         recurrent = w_hh.transpose(1, 2).contiguous()
         parts = (gates, *gates.split(width, -1), negated, squashed, states)
         before, last_state, last_cell = 0, states[:0], negated[:0]
-        with _walking(width):
+        with _walking(width, scoring=scoring):
             for rows, (now, o, i, f, g, cell, squash, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts), strict=True
             ):
@@ -156,7 +158,8 @@ class PackedGRU(Function):
     ) -> Tensor:
         """Walks the steps in order; keeps what the gradients need."""
         directions, _, width = w_hh.shape
-        gates = _project(tokens, w_ih, b_ih, walk)
+        scoring = not any(ctx.needs_input_grad)
+        gates = _project(tokens, w_ih, b_ih, walk, scoring=scoring)
         states = gates.new_empty(len(gates), width)
         given = torch.empty_like(gates)  # what the state before gives to the gates
         recurrent = w_hh.transpose(1, 2).contiguous()
@@ -172,7 +175,7 @@ class PackedGRU(Function):
             given[:, 2 * width :],
         )
         before, last = 0, states[:0]
-        with _walking(width):
+        with _walking(width, scoring=scoring):
             for rows, (sigmoids, r_t, z_t, n_t, now, now_sigmoids, now_new, state) in zip(
                 walk.batch_sizes, _steps(walk, directions, *parts, states), strict=True
             ):
@@ -224,19 +227,22 @@ class PackedGRU(Function):
         before = walk.batch_sizes[-1]
         d_state = gates.new_zeros(directions * before, width)
         steps = list(zip(walk.batch_sizes, _steps(walk, directions, *parts), strict=True))
-        for rows, step in reversed(steps):
-            d_h, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, d_sigmoids, *given = step
-            d_now, d_now_sigmoids, d_now_new = given
-            d_state = _with_rows(d_state, directions, before, rows)
-            d_state.add_(d_h)
-            torch.mul(d_state, by_n, out=d_n)
-            torch.mul(d_state, by_z, out=d_z)
-            torch.mul(d_n, by_r, out=d_r)
-            d_now_sigmoids.copy_(d_sigmoids)
-            torch.mul(d_n, r_t, out=d_now_new)
-            d_state.mul_(z_t)
-            d_state.view(directions, rows, width).baddbmm_(d_now.view(directions, rows, -1), w_hh)
-            before = rows
+        with _walking(width):
+            for rows, step in reversed(steps):
+                d_h, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, d_sigmoids, *given = step
+                d_now, d_now_sigmoids, d_now_new = given
+                d_state = _with_rows(d_state, directions, before, rows)
+                d_state.add_(d_h)
+                torch.mul(d_state, by_n, out=d_n)
+                torch.mul(d_state, by_z, out=d_z)
+                torch.mul(d_n, by_r, out=d_r)
+                d_now_sigmoids.copy_(d_sigmoids)
+                torch.mul(d_n, r_t, out=d_now_new)
+                d_state.mul_(z_t)
+                d_state.view(directions, rows, width).baddbmm_(
+                    d_now.view(directions, rows, -1), w_hh
+                )
+                before = rows
         by_token = _by_token(d_gates, walk, directions)
         given_by_token = _by_token(d_given, walk, directions)
         d_w_hh = _weight_gradient(given_by_token, _by_token(earlier, walk, directions))
@@ -244,9 +250,12 @@ class PackedGRU(Function):
         return d_tokens, d_w_ih, d_w_hh, by_token.sum(0), given_by_token.sum(0), None
 
 
-def _project(tokens: Tensor, w_ih: Tensor, bias: Tensor, walk: Walk) -> Tensor:
+def _project(tokens: Tensor, w_ih: Tensor, bias: Tensor, walk: Walk, *, scoring: bool) -> Tensor:
     """(P, G): the input's share of the gates, one product for all directions."""
-    gates = torch.addmm(bias.flatten(), tokens, w_ih.flatten(0, 1).t())
+    few = max(0, MINIMUM_ROWS - len(tokens))
+    padded = F.pad(tokens, (0, 0, 0, few)) if few else tokens
+    with unparted(tokens.shape[1], scoring=scoring):
+        gates = torch.addmm(bias.flatten(), padded, w_ih.flatten(0, 1).t())[: len(tokens)]
     return _to_walk(gates.view(-1, w_ih.shape[1]), walk)
 
 
@@ -299,10 +308,12 @@ def _input_gradients(
     return (flat @ w_ih.flatten(0, 1) if ctx.needs_input_grad[0] else None), d_w_ih
 
 
-def _walking(width: int) -> AbstractContextManager[None]:
-    """Lets one thread walk the steps of a narrow network alone.
+def _walking(width: int, *, scoring: bool = False) -> AbstractContextManager[None]:
+    """Lets one thread walk the steps of a narrow network, and those of any that only scores.
 
-    A step is too short to share; what is done for all steps at once still is. It goes by the width
-    alone, so that it is the same for every batch.
+    A step is too short to share; what is done for all steps at once still is. This goes by the
+    width alone, so that it is the same for every batch. A wide step is worth sharing, but three
+    threads, say, part it where no vector ends, and its last bits then depend on the batch: learning
+    may do so, scores may not.
     """
-    return one_thread() if width <= _NARROW else nullcontext()
+    return one_thread() if scoring or width <= _NARROW else nullcontext()

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pipeline.environment import one_thread
 
 _LEAST = 16
 """Rows, inputs and outputs below this send a product to kernels for small ones, which round by
 where a row stands; so do inputs that do not fill vectors of this many numbers."""
+
+_WIDE = 1024
+"""Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
+
+
+def unparted(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
+    """Leaves a product of many inputs to one thread where nothing is learnt from it.
+
+    Learning may depend on the batch in the last bits, scores may not.
+    """
+    return one_thread() if scoring and inputs >= _WIDE else nullcontext()
 
 
 class RowPureLinear(nn.Linear):
@@ -28,5 +44,6 @@ class RowPureLinear(nn.Linear):
         if inputs or outputs:
             weight = F.pad(weight, (0, inputs, 0, outputs))
             bias = F.pad(bias, (0, outputs))
-        result = F.linear(input, weight, bias)
+        with unparted(self.in_features, scoring=not torch.is_grad_enabled()):
+            result = F.linear(input, weight, bias)
         return result[: result.shape[0] - rows, : self.out_features]

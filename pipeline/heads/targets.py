@@ -27,7 +27,7 @@ def label_names(values: Iterable[Any], *, kind: str, scheme: str | None) -> list
         return []
     names: set[str] = set()
     for value in values:
-        names.update({value} if kind == "class" else _learnt(value, scheme))
+        names.update({value} if kind == "class" else as_learnt(value, scheme))
     return sorted(names)
 
 
@@ -66,12 +66,13 @@ def word_targets(
     return np.array(
         [
             index.get(tag, IGNORE)
-            for tag, present in zip(_learnt(tags, scheme), words.with_token, strict=True)
+            for tag, present in zip(as_learnt(tags, scheme), words.with_token, strict=True)
             if present
         ],
         np.int64,
     )
 
 
-def _learnt(tags: Sequence[str], scheme: str | None) -> Sequence[str]:
-    return bio_to_bioes(tags) if scheme == "bioes" else tags
+def as_learnt(labels: Sequence[str], scheme: str | None) -> Sequence[str]:
+    """A text's tags in the scheme that a head learns, from BIO; any other labels as they are."""
+    return bio_to_bioes(labels) if scheme == "bioes" else labels

@@ -32,12 +32,17 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     """Reads a head back, ready to predict, with its description.
 
     Raises:
-        StoreError: the folder holds no head.
+        StoreError: the folder holds no head, or half of one.
     """
     description = read_description(folder)
+    weights = folder / WEIGHTS
+    try:
+        tensors = load_file(weights)
+    except FileNotFoundError:
+        raise StoreError(f"{weights}: no such file; run `dvc repro` or `dvc pull`") from None
     settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
     head = Head(settings, width=description["width"], names=description["labels"])
-    head.load_state_dict(load_file(folder / WEIGHTS))
+    head.load_state_dict(tensors)
     return head.to(device).eval(), description
 
 

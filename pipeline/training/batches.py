@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +15,30 @@ stretches from all over the store's files; what is in memory at a time is then b
 
 _STRETCH_TOKENS = 1 << 15
 """Tokens that stand side by side in the store's files and stay together in a block."""
+
+
+def epoch_batches(
+    rows: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    *,
+    batch_size: int,
+    rng: np.random.Generator,
+    read_ahead: Callable[[npt.NDArray[np.int64]], object] = len,
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yields one epoch's batches: every example once, as indices.
+
+    Args:
+        rows: (examples,) where each example's states stand in the store, by order.
+        lengths: (examples,) its tokens.
+        batch_size: examples per batch.
+        rng: decides the order.
+        read_ahead: told the rows of the next block when one begins.
+    """
+    blocks = shuffled_blocks(rows, lengths, rng)
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        if following is not None:
+            read_ahead(rows[following])
+        yield from training_batches(block, lengths, batch_size=batch_size, rng=rng)
 
 
 def shuffled_blocks(

@@ -14,6 +14,7 @@ from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.heads.inputs import Inputs
 from pipeline.heads.targets import (
+    as_learnt,
     class_target,
     classes_target,
     label_names,
@@ -159,17 +160,14 @@ def _words(labels: Labels, features: Features) -> list[Words]:
 
 
 def _report(split: Split, kind: str, names: Sequence[str], scheme: str | None) -> dict[str, int]:
-    known = set(names)
-    unseen: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
     if kind != "number":
         for gold in split.gold:
-            unseen.update({gold} if kind == "class" else gold)
-    if scheme == "bioes":  # the label's own tags are BIO, of the same types
-        known |= {f"{prefix}-{name[2:]}" for name in names if name[1:2] == "-" for prefix in "BI"}
+            labels.update({gold} if kind == "class" else as_learnt(gold, scheme))
     return {
         "examples": len(split),
         "words_without_a_token": sum(int((~w.with_token).sum()) for w in split.words or ()),
         "labels_unseen_in_training": sum(
-            count for name, count in unseen.items() if name not in known
+            count for name, count in labels.items() if name not in names
         ),
     }

@@ -16,14 +16,14 @@ from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
 from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.inference.answers import answer
-from pipeline.inference.scoring import Outputs, StatesSource
+from pipeline.inference.scoring import Outputs
 from pipeline.store.digests import Digests
 from pipeline.store.reader import Features
 from pipeline.training.dev_score import dev_score
 from pipeline.training.examples import HeadData, Split, bring_together
 from pipeline.training.layers import kept_layers
 from pipeline.training.loop import Epoch, assess, train
-from pipeline.training.states import open_states
+from pipeline.training.states import TrainingStates, open_states
 from pipeline.training.thresholds import best_thresholds
 
 Row = dict[str, Any]
@@ -142,7 +142,7 @@ def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:
 def _fit_seed(
     settings: HeadSettings,
     data: HeadData,
-    states: StatesSource,
+    states: TrainingStates,
     *,
     width: int,
     seed: int,
@@ -176,6 +176,7 @@ def _fit_seed(
             seed=seed,
             device=device,
             report=report,
+            read_ahead=states.will_need,
         )
     say(f"trained in {time.perf_counter() - begin:.1f} s")
     best = max(history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))

@@ -19,7 +19,7 @@ from pipeline.inference.scoring import (
     outputs_of,
     score,
 )
-from pipeline.training.batches import shuffled_blocks, training_batches
+from pipeline.training.batches import epoch_batches
 from pipeline.training.examples import Split
 from pipeline.training.objective import class_weights, loss_of
 from pipeline.training.schedule import rate_factor
@@ -48,6 +48,7 @@ def train(
     device: torch.device,
     report: Callable[[Epoch], object],
     on_step: Callable[[float], object] = float,
+    read_ahead: Callable[[npt.NDArray[np.int64]], object] = len,
 ) -> list[Epoch]:
     """Fits a head; it ends with the weights of the epoch whose dev score was best.
 
@@ -60,6 +61,7 @@ def train(
         seed: of the order of the examples.
         report: told each epoch as it ends.
         on_step: told the loss of each step.
+        read_ahead: told the rows of a block of examples while the one before it is learnt from.
 
     Returns:
         The history, an entry per epoch.
@@ -81,34 +83,36 @@ def train(
     for number in range(1, settings.epochs + 1):
         head.train()
         total = labels = 0.0
-        rng = np.random.default_rng([seed, number])
-        for block in shuffled_blocks(train_split.rows, train_split.lengths, rng):
-            for members in training_batches(
-                block, train_split.lengths, batch_size=settings.batch_size, rng=rng
-            ):
-                factor = rate_factor(
-                    taken, steps=steps, warmup=settings.warmup, schedule=settings.schedule
+        for members in epoch_batches(
+            train_split.rows,
+            train_split.lengths,
+            batch_size=settings.batch_size,
+            rng=np.random.default_rng([seed, number]),
+            read_ahead=read_ahead,
+        ):
+            factor = rate_factor(
+                taken, steps=steps, warmup=settings.warmup, schedule=settings.schedule
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
+            taken += 1
+            loss, count = _loss(head, states, train_split, members, device, weights)
+            if count == 0:
+                continue  # a batch whose words were all cut off teaches nothing
+            mean = loss / count
+            optimizer.zero_grad()
+            mean.backward()
+            torch.nn.utils.clip_grad_norm_(head.parameters(), settings.gradient_clip)
+            optimizer.step()
+            value = mean.item()
+            if not np.isfinite(value):
+                raise TrainingError(
+                    f"the loss became {value} in epoch {number}; lower learning_rate "
+                    "or gradient_clip"
                 )
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.learning_rate * factor
-                taken += 1
-                loss, count = _loss(head, states, train_split, members, device, weights)
-                if count == 0:
-                    continue  # a batch whose words were all cut off teaches nothing
-                mean = loss / count
-                optimizer.zero_grad()
-                mean.backward()
-                torch.nn.utils.clip_grad_norm_(head.parameters(), settings.gradient_clip)
-                optimizer.step()
-                value = mean.item()
-                if not np.isfinite(value):
-                    raise TrainingError(
-                        f"the loss became {value} in epoch {number}; lower learning_rate "
-                        "or gradient_clip"
-                    )
-                on_step(value)
-                total += value * count
-                labels += count
+            on_step(value)
+            total += value * count
+            labels += count
         outputs, dev_loss = assess(head, states, dev_split, device=device)
         epoch = Epoch(number, total / max(labels, 1), dev_loss, dev_score(outputs))
         history.append(epoch)

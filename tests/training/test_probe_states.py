@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         Example(f"again {number}", example.text, example.labels, 1)
         for number, example in enumerate(examples[:5])
     ]
-    long = Example("long", ("wolf",) * 60, {"kind": "other", "tags": ("B-beast",) * 60}, 1)
+    (long,) = (replace(one, id="long") for one in labelled([("wolf",) * 60]))
     where = prepared(tmp_path_factory.mktemp("probe"), [*examples, *twice, long])
     extracted(where, tiny_encoder, storage_dtype="float16")
     return where
@@ -33,8 +34,8 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def aligned(folder: Path, label: str) -> tuple[Features, HeadData]:
     features = open_features(folder / "features")
     assert len(features.manifest.shards) > 2
-    task = "sequence_classification" if label == "kind" else "token_classification"
-    return features, bring_together(read_labels(folder / "labels", label), features, task)
+    labels = read_labels(folder / "labels", label)
+    return features, bring_together(labels, features, kinds=[labels.kind], scheme=None)
 
 
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
