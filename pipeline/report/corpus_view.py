@@ -30,8 +30,8 @@ class CorpusView:
     """A corpus in the page.
 
     Attributes:
-        facts: name and value of whatever else ``prepare`` counted.
         labels: a table for each label column.
+        counts: whatever else ``prepare`` counted.
         notes: what tables leave out.
     """
 
@@ -41,7 +41,7 @@ class CorpusView:
     labels: list[Table]
     plots: list[Plot]
     warnings: list[str]
-    facts: list[tuple[str, str]]
+    counts: Table
     notes: list[str]
 
 
@@ -61,12 +61,12 @@ def corpus_view(corpus: CorpusInput) -> CorpusView:
             caption = f"{label}: how each split is made up"
             if len(drawn) > _MOST_BARS:
                 caption += f", the {_MOST_BARS} most frequent of {len(drawn)}"
-            counts = {
+            shares = {
                 split: {name: own.get(name, 0) for name in drawn} for split, own in splits.items()
             }
             place = f"corpus-{corpus.name}-{len(plots)}"
-            plots.append(Plot(place, caption, counts_spec(counts, drawn[:_MOST_BARS])))
-    facts = flat(report, skip=("rows", "splits", "labels", "balance", "warnings"))
+            plots.append(Plot(place, caption, counts_spec(shares, drawn[:_MOST_BARS])))
+    counts = flat(report, skip=("rows", "splits", "labels", "balance", "warnings"))
     return CorpusView(
         name=corpus.name,
         rows=report["rows"],
@@ -74,7 +74,11 @@ def corpus_view(corpus: CorpusInput) -> CorpusView:
         labels=tables,
         plots=plots,
         warnings=list(report.get("warnings", [])),
-        facts=[(name, value_cell(value).text) for name, value in facts.items()],
+        counts=Table(
+            "Also counted",
+            [Column("what"), Column("number", number=True)],
+            [[text_cell(name), value_cell(value)] for name, value in counts.items()],
+        ),
         notes=notes,
     )
 

@@ -52,10 +52,7 @@ def _table(file: str, rows: Rows) -> Table:
         any(isinstance(row[place].sort, int | float) for row in cells)
         for place in range(len(names))
     ]
-    columns = [
-        Column(name.replace("_", " "), number=number)
-        for name, number in zip(names, numeric, strict=True)
-    ]
+    columns = [Column(name, number=number) for name, number in zip(names, numeric, strict=True)]
     return Table(file.removesuffix(".csv"), columns, cells)
 
 
