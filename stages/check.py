@@ -17,11 +17,13 @@ from pipeline.extraction.estimate import cost_of_layer
 from pipeline.heads.settings import HeadSettings
 from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.params import ParamsFile, SectionType
+from pipeline.report.settings import ReportSettings
 from pipeline.store.layers import resolve_layer
 from pipeline.store.settings import FeaturesSettings
 from stages.command import PARAMS, StageCommand
 
 TABLES = ("encoders", "corpora", "features", "heads")
+SECTIONS = (*TABLES, "report")
 FOLDER = click.Path(path_type=Path)
 
 
@@ -67,8 +69,11 @@ def main(features_root: Path, encoders_root: Path, params_path: Path) -> None:
 
 def _read(params: ParamsFile) -> Tables:
     for section in params.data:
-        if section not in TABLES:
-            raise params.error((section,), f"unknown section; known are {', '.join(TABLES)}")
+        if section not in SECTIONS:
+            raise params.error((section,), f"unknown section; known are {', '.join(SECTIONS)}")
+    if "report" not in params.data:
+        raise params.error((), "has no section report; write `report: {texts: true}` into it")
+    params.section(ReportSettings, "report")
 
     def rows(table: str, model: type[SectionType]) -> dict[str, SectionType]:
         return {name: params.section(model, table, name) for name in params.table(table)}
