@@ -38,6 +38,7 @@ NOT_SEARCHED = (
 """What makes scores of two trials incomparable, or lets luck choose."""
 
 _DIGITS = 4
+_STEP_DIGITS = 12
 _ROUNDING = 1e-9
 
 
@@ -133,14 +134,13 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
                 drawn[path] = CategoricalDistribution([_text(v) for v in options(dimension)])
             continue
         low, high, step = dimension.low, dimension.high, dimension.step
-        if step is not None:  # Optuna wants the last step to end at the highest number
-            high = low + math.floor((high - low) / step + _ROUNDING) * step
-        if dimension.whole:
-            drawn[path] = IntDistribution(
-                int(low), int(high), log=dimension.log, step=int(step or 1)
-            )
+        if step is not None:  # which step it is: of fractions, Optuna's own sums are not exact
+            steps = math.floor((high - low) / step + _ROUNDING)
+            drawn[path] = IntDistribution(0, steps)
+        elif dimension.whole:
+            drawn[path] = IntDistribution(int(low), int(high), log=dimension.log)
         else:
-            drawn[path] = FloatDistribution(float(low), float(high), log=dimension.log, step=step)
+            drawn[path] = FloatDistribution(float(low), float(high), log=dimension.log)
     return drawn
 
 
@@ -152,11 +152,8 @@ def decoded(space: Space, parameters: Mapping[str, Any]) -> Values:
             values[path] = options(dimension)[0]
         elif dimension.low is None or dimension.high is None:
             values[path] = json.loads(parameters[path])
-        elif dimension.whole:
-            values[path] = int(parameters[path])
         else:
-            short = float(f"{parameters[path]:.{_DIGITS}g}")
-            values[path] = min(max(short, float(dimension.low)), float(dimension.high))
+            values[path] = _number(dimension, parameters[path])
     return values
 
 
@@ -175,9 +172,24 @@ def encoded(space: Space, values: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         if dimension.low is None:
             parameters[path] = _text(value)
+        elif dimension.step is not None:
+            parameters[path] = round((value - dimension.low) / dimension.step)
         else:
             parameters[path] = int(value) if dimension.whole else float(value)
     return parameters
+
+
+def _number(dimension: Dimension, parameter: float) -> float:
+    """A number of a range as it is written into params.yaml."""
+    if dimension.low is None or dimension.high is None:
+        raise ValueError("not a range")
+    if dimension.step is not None:
+        value = dimension.low + parameter * dimension.step
+        return int(value) if dimension.whole else float(f"{value:.{_STEP_DIGITS}g}")
+    if dimension.whole:
+        return int(parameter)
+    short = float(f"{parameter:.{_DIGITS}g}")
+    return min(max(short, float(dimension.low)), float(dimension.high))
 
 
 def _holds(dimension: Dimension, value: Any) -> bool:
