@@ -20,7 +20,7 @@ from pipeline.corpus.records import Text
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.storage import TEXTS, read_labels, read_texts, write_labels, write_texts
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.environment import keep_freed_memory, use_threads
+from pipeline.environment import flush_denormals, keep_freed_memory, use_threads
 from pipeline.extraction.run import extract
 from pipeline.files import sha256_file
 from pipeline.heads.model import Head
@@ -68,6 +68,7 @@ class Work:
 
 def main() -> None:
     """Prints tokens per second of each contestant, on tweets and on whole news, and the bars."""
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:
@@ -138,7 +139,7 @@ def compare(
     cached = _cached(work)
     _same_loss(work, peer, cached)
     contestants: dict[str, Callable[[], object]] = {
-        "encoder in the loop": _encoder_in_the_loop(work, peer, encoder)
+        "encoder in the loop": encoder_in_the_loop(work, peer, encoder)
     }
     if with_packed:
         contestants["packed sequences"] = lambda: _epoch(work, peer, _from_cache(cached))
@@ -217,7 +218,8 @@ def _from_cache(cached: Sequence[Tensor]) -> States:
     return lambda members: pad_sequence([cached[member] for member in members], batch_first=True)
 
 
-def _encoder_in_the_loop(work: Work, peer: PlainHead, encoder: Path) -> Callable[[], None]:
+def encoder_in_the_loop(work: Work, peer: PlainHead, encoder: Path) -> Callable[[], None]:
+    """An epoch as a plain script trains: the encoder, frozen, runs on every batch."""
     from transformers import AutoModel
 
     model = AutoModel.from_pretrained(encoder, local_files_only=True).eval()

@@ -15,7 +15,7 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.predictions import read_probe, read_runs
+from pipeline.evaluation.predictions import read_probe, read_runs, run_files
 from pipeline.evaluation.table import summary
 from pipeline.files import atomic_file, canonical_json, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
@@ -53,7 +53,8 @@ def main(
     """Writes metrics and mistakes of head NAME on dev and test, and tables for plots of test."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
     column = read_labels(labels, settings.label)
-    runs = read_runs(predictions, column, seeds=settings.training.seeds)
+    files = run_files(predictions, column, seeds=settings.training.seeds)
+    runs = read_runs(files, column)
     evaluation = evaluate(
         column,
         [text for _, text in read_texts(texts)],

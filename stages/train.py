@@ -13,6 +13,7 @@ from pipeline.corpus.storage import read_labels
 from pipeline.environment import (
     allow_open_files,
     choose_device,
+    flush_denormals,
     keep_freed_memory,
     store_path,
     use_threads,
@@ -51,6 +52,7 @@ def main(
 ) -> None:
     """Trains head NAME and writes its weights, predictions, history and shares of layers."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     allow_open_files()

@@ -57,6 +57,7 @@ def test_a_clone_computes_the_one_text_that_it_edits(first: Project, tmp_path: P
         "extract@news",
         "train@news_topic",
         "evaluate@news_topic",
+        "report",
     ]
     assert computed(output) == [1]
     rewrite(raw, original)
@@ -81,13 +82,13 @@ def test_a_clone_that_pulled_no_results_reverts_without_running_anything(
     clone = Project(tmp_path / "clone")
     clone.dvc("pull", "data/raw/news.jsonl", "data/raw/tweets.conll")
     lock = clone.lock()
-    assert len(clone.repro()) == 1 + 2 + 2 + 2 + 2
+    assert len(clone.repro()) == 1 + 2 + 2 + 2 + 2 + 2 + 1
     assert clone.lock() == lock
     original = clone.params()
     changed = clone.params()
     changed["heads"]["news_topic"]["recurrent"]["hidden_size"] = 24
     clone.write_params(changed)
-    assert clone.repro() == ["train@news_topic", "evaluate@news_topic"]
+    assert clone.repro() == ["train@news_topic", "evaluate@news_topic", "report"]
     clone.write_params(original)
     assert clone.repro() == []
     assert clone.lock() == lock
@@ -107,7 +108,7 @@ def test_experiments_in_folders_of_their_own_share_the_store(first: Project) -> 
     assert "extract@tweets" in ran(shorter)
     assert computed(shorter)[0] > 0
     back = first.dvc("exp", "run", "--temp", "-S", "heads.tweet_entities.training.seed=3")
-    assert ran(back) == ["train@tweet_entities", "evaluate@tweet_entities"]
+    assert ran(back) == ["train@tweet_entities", "evaluate@tweet_entities", "report"]
     # A third length of rows, two layers: what the experiment computed is in this place's store.
     again = first.dvc(
         *("exp", "run", "--temp", "-S", "features.tweets.max_length=12"),

@@ -13,8 +13,9 @@ from pipeline.errors import DataError
 from pipeline.evaluation.baselines import Baseline, baseline
 from pipeline.evaluation.bootstrap import differences, draw, interval
 from pipeline.evaluation.calibration import CalibrationBin, calibration
-from pipeline.evaluation.kinds import KINDS, Kind, Pair
+from pipeline.evaluation.kinds import KINDS, Kind
 from pipeline.evaluation.mistakes import mistakes
+from pipeline.evaluation.pairs import Pair
 from pipeline.evaluation.predictions import SPLITS, Predictions, out_of_fold
 from pipeline.evaluation.runs import Numbers, with_spread
 from pipeline.evaluation.samples import LOWER_IS_BETTER

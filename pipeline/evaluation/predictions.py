@@ -30,8 +30,8 @@ Predictions: TypeAlias = dict[str, Mapping[str, Any]]
 """Rows by id."""
 
 
-def read_runs(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Predictions]:
-    """Reads the predictions of every run of a head: one per seed, and with each per fold.
+def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Path]:
+    """Where the predictions of every run of a head are: one per seed, and with each per fold.
 
     Args:
         folder: of the files.
@@ -39,14 +39,20 @@ def read_runs(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run
         seeds: that the head was trained with.
 
     Raises:
-        DataError: a run has no file, or a file is not of the rows of its dev and test.
+        DataError: there are too few folds.
+    """
+    runs = [Run(fold, seed) for fold in by_fold(labels) for seed in sorted(seeds)]
+    return {run: folder / f"{name}.jsonl" for run, name in run_names(runs).items()}
+
+
+def read_runs(files: Mapping[Run, Path], labels: Labels) -> dict[Run, Predictions]:
+    """Reads the predictions of some runs of a head.
+
+    Raises:
+        DataError: a file is absent, or is not of the rows of its run's dev and test.
     """
     seen = by_fold(labels)
-    names = run_names([Run(fold, seed) for fold in seen for seed in sorted(seeds)])
-    return {
-        run: read_predictions(folder / f"{name}.jsonl", seen[run.fold])
-        for run, name in names.items()
-    }
+    return {run: read_predictions(path, seen[run.fold]) for run, path in files.items()}
 
 
 def read_probe(path: Path, labels: Labels) -> dict[Fold, Predictions]:

@@ -42,7 +42,7 @@ def summary(metrics: Metrics) -> list[str]:
         names = headlines(scores)
         lines.append(
             f"{split}: "
-            + ", ".join(f"{_title(name)} {_with_interval(scores, name)}" for name in names)
+            + ", ".join(f"{score_title(name)} {_with_interval(scores, name)}" for name in names)
         )
         lines += [f"  {_against(names, scores[rival])}" for rival in _RIVALS if rival in scores]
     if "runs" in metrics:
@@ -66,7 +66,7 @@ def results_table(heads: Mapping[str, Metrics]) -> list[str]:
         name = headlines(test)[0]
         row = {
             "head": f"`{head}`",
-            "score": _title(name),
+            "score": score_title(name),
             "dev": _number(dev[name]),
             "test (95%)": _with_interval(test, name),
         }
@@ -91,7 +91,7 @@ def headlines(scores: Metrics) -> list[str]:
 
 def _against(names: Sequence[str], rival: Metrics) -> str:
     parts = [
-        f"{_title(name)} {_number(rival[name])}, "
+        f"{score_title(name)} {_number(rival[name])}, "
         f"margin {_with_interval(rival['margin'], name, signed=True)}"
         for name in names
     ]
@@ -109,7 +109,7 @@ def _runs_line(metrics: Metrics) -> str:
             over += f" with {len(own) // folds} seeds each"
             kept += f", seed {metrics['seed']}"
     names = headlines(metrics["test"])
-    means = ", ".join(f"{_title(name)} {_over_runs(runs, 'test', name)}" for name in names)
+    means = ", ".join(f"{score_title(name)} {_over_runs(runs, 'test', name)}" for name in names)
     return f"test, mean and deviation of {over}: {means}; kept: {kept}"
 
 
@@ -128,7 +128,7 @@ def _table_lines(test: Metrics) -> list[str]:
         columns.insert(3, "average_precision")
     names = ["test", *rows]
     cells = [
-        [_title(column).replace("average precision", "AP") for column in columns],
+        [score_title(column).replace("average precision", "AP") for column in columns],
         *([_cell(row[column]) for column in columns] for row in rows.values()),
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -153,7 +153,8 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [line(columns), rule, *map(line, cells[1:])]
 
 
-def _title(name: str) -> str:
+def score_title(name: str) -> str:
+    """The name of a score, or of a column of scores, for people."""
     return _NAMES.get(name, name.replace("_", " "))
 
 

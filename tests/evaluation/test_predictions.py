@@ -17,6 +17,7 @@ from pipeline.evaluation.predictions import (
     read_predictions,
     read_probe,
     read_runs,
+    run_files,
 )
 
 IDS, SPLITS = ["a", "b", "c"], ["train", "dev", "test"]
@@ -108,14 +109,18 @@ def test_an_error_names_the_file_and_the_line(tmp_path: Path) -> None:
         read_predictions(path, labels("class"))
 
 
+def read_all(folder: Path, column: Labels, *, seeds: tuple[int, ...]) -> dict[Run, Any]:
+    return read_runs(run_files(folder, column, seeds=seeds), column)
+
+
 def test_a_head_has_a_file_per_seed(tmp_path: Path) -> None:
     for seed in (20, 3, 100):
         write(tmp_path / f"seed_{seed}.jsonl", rows("class"))
-    found = read_runs(tmp_path, labels("class"), seeds=(20, 3, 100))
+    found = read_all(tmp_path, labels("class"), seeds=(20, 3, 100))
     assert list(found) == [Run(None, 3), Run(None, 20), Run(None, 100)]
     assert found[Run(None, 3)]["b"]["label"] == "x"
     with pytest.raises(DataError, match=r"seed_4\.jsonl: no such file; run `dvc repro`"):
-        read_runs(tmp_path, labels("class"), seeds=(3, 4))
+        read_all(tmp_path, labels("class"), seeds=(3, 4))
 
 
 FOLDS = Labels(["a", "b", "c"], ["fold_1", "fold_2", "fold_3"], ["x", "x", "y"], "class", "digest")
@@ -134,21 +139,21 @@ def test_in_folds_there_is_a_file_per_fold_whose_rows_are_those_that_its_run_saw
 ) -> None:
     for fold in DEV_AND_TEST:
         write(tmp_path / f"fold_{fold}.jsonl", of_fold(fold))
-    found = read_runs(tmp_path, FOLDS, seeds=(7,))
+    found = read_all(tmp_path, FOLDS, seeds=(7,))
     assert list(found) == [Run(1, 7), Run(2, 7), Run(3, 7)]
     assert [set(rows) for rows in found.values()] == [{"a", "b"}, {"b", "c"}, {"c", "a"}]
     with pytest.raises(DataError, match=r"fold_1_seed_7\.jsonl: no such file; run `dvc repro`"):
-        read_runs(tmp_path, FOLDS, seeds=(7, 8))
+        read_all(tmp_path, FOLDS, seeds=(7, 8))
     write(tmp_path / "fold_2.jsonl", of_fold(1))
     with pytest.raises(DataError, match=r"fold_2\.jsonl: not of the labels' dev and test rows"):
-        read_runs(tmp_path, FOLDS, seeds=(7,))
+        read_all(tmp_path, FOLDS, seeds=(7,))
 
 
 def test_folds_and_seeds_have_a_file_each(tmp_path: Path) -> None:
     for fold in DEV_AND_TEST:
         for seed in (7, 8):
             write(tmp_path / f"fold_{fold}_seed_{seed}.jsonl", of_fold(fold))
-    found = read_runs(tmp_path, FOLDS, seeds=(8, 7))
+    found = read_all(tmp_path, FOLDS, seeds=(8, 7))
     assert list(found) == [Run(fold, seed) for fold in (1, 2, 3) for seed in (7, 8)]
 
 
