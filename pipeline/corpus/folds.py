@@ -59,6 +59,19 @@ def by_fold(labels: Labels) -> dict[Fold, Labels]:
     return seen
 
 
+def require_splits(labels: Labels) -> None:
+    """Checks that rows are in train, dev and test.
+
+    Raises:
+        DataError: they are in folds.
+    """
+    if None not in by_fold(labels):
+        raise DataError(
+            "the corpus is in folds, from which `dvc repro` alone learns, fold by fold; give it "
+            "another 'split', with train, dev and test"
+        )
+
+
 def run_names(runs: Collection[Run]) -> dict[Run, str]:
     """The names of a head's runs, in files and in metrics.
 

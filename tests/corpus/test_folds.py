@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.folds import Run, by_fold, run_names
+from pipeline.corpus.folds import Run, by_fold, require_splits, run_names
 from pipeline.corpus.prepare import prepare
 from pipeline.corpus.records import Example
 from pipeline.corpus.settings import CorpusSettings, SplitSettings
@@ -48,6 +48,12 @@ def test_labels_without_folds_are_seen_as_they_are() -> None:
 def test_fewer_than_three_folds_are_one_line_that_says_what_to_do() -> None:
     with pytest.raises(DataError, match=r"has 2 folds, a head needs 3 or more.*raise 'folds'"):
         by_fold(labels(["fold_1", "fold_2"]))
+
+
+def test_what_needs_one_division_refuses_folds() -> None:
+    require_splits(labels(["train", "dev", "test"]))
+    with pytest.raises(DataError, match=r"is in folds.*give it another 'split'"):
+        require_splits(labels(["fold_1", "fold_2", "fold_3"]))
 
 
 @given(
