@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.corpus.folds import FEWEST
 from pipeline.corpus.settings import STORED_KIND, CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
@@ -160,6 +161,12 @@ def _check_head(
             ("heads", name, "features"),
             f"features.{head.features} is of corpora.{row.corpus}, "
             f"the head of corpora.{head.corpus}",
+        )
+    if corpus.split.folds is not None and corpus.split.folds < FEWEST:
+        raise params.error(
+            ("heads", name, "corpus"),
+            f"corpora.{head.corpus} has {corpus.split.folds} folds, a head needs {FEWEST} or more: "
+            "one for test, one for dev, and the others to learn from",
         )
     if head.label not in corpus.labels:
         raise params.error(
