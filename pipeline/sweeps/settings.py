@@ -82,14 +82,14 @@ class PrunerSettings(Section):
             ``first_epoch``, ``first_epoch * factor`` and so on (Jamieson and Talwalkar 2016, as
             Li et al. 2018 do it without waiting).
         startup_trials: for ``median``, trials that run to their end before any is given up.
-        warmup_epochs: for ``median``, epochs that every trial has.
+        warmup_epochs: for ``median``, epochs that every trial is trained for.
         first_epoch: for ``halving``.
         factor: for ``halving``.
     """
 
     kind: Literal["median", "halving"]
     startup_trials: int | None = Field(default=None, ge=1)
-    warmup_epochs: int | None = Field(default=None, ge=0)
+    warmup_epochs: int | None = Field(default=None, ge=1)
     first_epoch: int | None = Field(default=None, ge=1)
     factor: int | None = Field(default=None, ge=2)
 

@@ -191,7 +191,7 @@ def _pruner(settings: PrunerSettings | None) -> optuna.pruners.BasePruner:
     if settings.kind == "median":
         return optuna.pruners.MedianPruner(
             n_startup_trials=settings.startup_trials or 1,
-            n_warmup_steps=settings.warmup_epochs or 0,
+            n_warmup_steps=settings.warmup_epochs or 1,
         )
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=settings.first_epoch or 1, reduction_factor=settings.factor or 2

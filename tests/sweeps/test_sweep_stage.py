@@ -153,8 +153,9 @@ def test_jobs_run_trials_side_by_side(project: Path) -> None:
     assert alone[json.dumps(first["values"])]["curve"] == first["curve"]
 
 
-def test_jobs_that_are_killed_leave_no_process(project: Path) -> None:
-    process = kill_after_a_trial(project, signal.SIGKILL, "--jobs", "2", "--trials", "40")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_jobs_that_are_killed_leave_no_process(project: Path, how: int) -> None:
+    process = kill_after_a_trial(project, how, "--jobs", "2", "--trials", "40")
     process.communicate()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and processes_in(project):
