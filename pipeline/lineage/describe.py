@@ -96,8 +96,8 @@ def _commits(lineage: Lineage) -> Iterator[str]:
         names = ", ".join(lineage.differences[:3])
         more = f" and {len(lineage.differences) - 3} more" if len(lineage.differences) > 3 else ""
         yield (
-            f"warning: no commit that was looked at is what its dvc.lock says; this one differs in "
-            f"{names}{more}: what it rebuilds may not be this"
+            f"warning: of the commits that list it none is what its dvc.lock says; this one "
+            f"differs in {names}{more}: what it rebuilds may not be this"
         )
 
 

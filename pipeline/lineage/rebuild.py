@@ -57,18 +57,13 @@ def plan_rebuild(upstream: Upstream, *, from_texts: bool, held: Callable[[Item],
     given = [
         stage
         for stage in before
-        if stage.name.split("@", 1)[0] in kept and all(held(out) for out in stage.outs)
+        if stage.name.split("@", 1)[0] in kept
+        and all(held(out) for out in _read_of(stage.outs, upstream.stages))
     ]
     needed = _needed([last], before, given)
     run = tuple(stage for stage in upstream.stages if stage.name in needed)
-    read = [dep.path for stage in run for dep in stage.deps]
     outs = [out for stage in given for out in stage.outs]
-    start = [
-        item
-        for item in (*outs, *upstream.raw)
-        if any(item.holds(path) or Item(path, "").holds(item.path) for path in read)
-    ]
-    return Plan(run, tuple(start))
+    return Plan(run, tuple(_read_of((*outs, *upstream.raw), run)))
 
 
 @contextmanager
@@ -166,6 +161,16 @@ def different_outputs(clone: Path, stages: Iterable[Stage]) -> Iterator[tuple[It
             digest = read_content(path).digest if path.exists() else "absent"
             if digest != out.digest:
                 yield out, digest
+
+
+def _read_of(items: Iterable[Item], stages: Sequence[Stage]) -> list[Item]:
+    """Those items that a stage reads; what nobody reads, such as metrics, need not be there."""
+    paths = [dep.path for stage in stages for dep in stage.deps]
+    return [
+        item
+        for item in items
+        if any(item.holds(path) or Item(path, "").holds(item.path) for path in paths)
+    ]
 
 
 def _needed(last: list[Stage], before: Sequence[Stage], given: Sequence[Stage]) -> set[str]:

@@ -27,7 +27,7 @@ class Lineage:
         place: as what the commit lists it.
         others: other places of the same content in the commit.
         commit: the newest that lists it and has the code, data and parameters that its
-            ``dvc.lock`` says; the newest of all where none has.
+            ``dvc.lock`` says; where none has, the one that differs least.
         newest: the newest that lists it.
         oldest: the oldest that does.
         count: how many do.
@@ -107,7 +107,7 @@ def _lineage(
         pointed = [item for items in history.pointers(commit).values() for item in items]
         upstream = find_upstream(places[0].item.path, history.stages(commit), pointed)
         differences = tuple(dict.fromkeys(agreement.differences(commit, upstream)))
-        if chosen is None or not differences:
+        if chosen is None or len(differences) < len(chosen[3]):
             chosen = commit, places, upstream, differences
         if not differences:
             break
