@@ -5,6 +5,7 @@
 # make bench   run the benchmarks (make bench NAME=extract for one)
 # make clean   remove what make built here, except .features and DVC's cache
 # make lock    resolve the dependencies anew into requirements/lock.txt
+# make vega    copy the plotting library anew from its package, after raising its version
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup repro test check format bench clean lock
+.PHONY: setup repro test check format bench clean lock vega
 .DEFAULT_GOAL := repro
 
 setup: $(INSTALLED)
@@ -29,6 +30,7 @@ $(INSTALLED): requirements/lock.txt requirements/samples.txt pyproject.toml
 
 repro: setup
 	@python -m stages.check
+	@mkdir -p data/text data/labels models reports/corpora reports/features reports/heads
 	dvc repro
 
 test: setup
@@ -50,6 +52,7 @@ bench: setup
 
 clean:
 	rm -rf data/encoders data/text data/labels data/features models
+	rm -rf reports/mistakes reports/index.html dvc_plots
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 
 # CUDA packages are left to whichever build of torch pip finds: it pins them itself.
@@ -61,3 +64,6 @@ lock:
 	    --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet \
 	  | grep -vE '^(nvidia-|cuda-|triton)' ) > requirements/lock.txt
 	rm -rf $(VENV)-lock
+
+vega: $(INSTALLED)
+	python -m stages.vega

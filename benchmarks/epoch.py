@@ -20,7 +20,7 @@ from pipeline.corpus.records import Text
 from pipeline.corpus.settings import CorpusSettings
 from pipeline.corpus.storage import TEXTS, read_labels, read_texts, write_labels, write_texts
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.environment import keep_freed_memory, use_threads
+from pipeline.environment import flush_denormals, keep_freed_memory, use_threads
 from pipeline.extraction.run import extract
 from pipeline.files import sha256_file
 from pipeline.heads.model import Head
@@ -68,6 +68,7 @@ class Work:
 
 def main() -> None:
     """Prints tokens per second of each contestant, on tweets and on whole news, and the bars."""
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:

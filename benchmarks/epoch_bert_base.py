@@ -11,13 +11,14 @@ from benchmarks.epoch import compare, make_work
 from benchmarks.measure import Bar, report
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
-from pipeline.environment import keep_freed_memory, use_threads
+from pipeline.environment import flush_denormals, keep_freed_memory, use_threads
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def main() -> None:
     """Prints tokens per second and the bar; its speed does not depend on its weights."""
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:

@@ -33,7 +33,7 @@ def main() -> None:
             output = dvc(folder, "repro")
             walls.append(time.perf_counter() - begin)
             ran = re.findall(r"Running stage '([^']+)'", output)
-            if ran != [f"train@{HEAD}", f"evaluate@{HEAD}"]:
+            if ran != [f"train@{HEAD}", f"evaluate@{HEAD}", "report"]:
                 raise SystemExit(f"a change of a head ran {ran}")
             found = re.search(r"trained in ([\d.]+) s", output)
             if found is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.corpus.folds import FEWEST
 from pipeline.corpus.settings import STORED_KIND, CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
@@ -17,6 +18,7 @@ from pipeline.extraction.estimate import cost_of_layer
 from pipeline.heads.settings import HeadSettings
 from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.params import ParamsFile, SectionType
+from pipeline.report.settings import ReportSettings
 from pipeline.store.layers import resolve_layer
 from pipeline.store.settings import FeaturesSettings
 from pipeline.sweeps.checked import read_sweep
@@ -25,7 +27,7 @@ from pipeline.sweeps.space import options
 from stages.command import PARAMS, StageCommand
 
 TABLES = ("encoders", "corpora", "features", "heads")
-OPTIONAL = ("sweeps",)
+SECTIONS = (*TABLES, "report", "sweeps")
 FOLDER = click.Path(path_type=Path)
 
 
@@ -75,16 +77,18 @@ def main(features_root: Path, encoders_root: Path, params_path: Path) -> None:
             place = ("sweeps", name, "space", "layers")
             _check_head_layers(params, place, changed, row, depths, folder)
     _warn_of_changed_folders(tables.encoders, encoders_root)
-    present = [*TABLES, *(name for name in OPTIONAL if name in params.data)]
+    present = [*TABLES, *(["sweeps"] if "sweeps" in params.data else [])]
     counts = ", ".join(f"{name} {len(getattr(tables, name))}" for name in present)
     click.echo(f"{params_path}: valid ({counts})")
 
 
 def _read(params: ParamsFile) -> Tables:
     for section in params.data:
-        if section not in TABLES + OPTIONAL:
-            known = ", ".join(TABLES + OPTIONAL)
-            raise params.error((section,), f"unknown section; known are {known}")
+        if section not in SECTIONS:
+            raise params.error((section,), f"unknown section; known are {', '.join(SECTIONS)}")
+    if "report" not in params.data:
+        raise params.error((), "has no section report; write `report: {texts: true}` into it")
+    params.section(ReportSettings, "report")
 
     def rows(table: str, model: type[SectionType]) -> dict[str, SectionType]:
         return {name: params.section(model, table, name) for name in params.table(table)}
@@ -157,6 +161,12 @@ def _check_head(
             ("heads", name, "features"),
             f"features.{head.features} is of corpora.{row.corpus}, "
             f"the head of corpora.{head.corpus}",
+        )
+    if corpus.split.folds is not None and corpus.split.folds < FEWEST:
+        raise params.error(
+            ("heads", name, "corpus"),
+            f"corpora.{head.corpus} has {corpus.split.folds} folds, a head needs {FEWEST} or more: "
+            "one for test, one for dev, and the others to learn from",
         )
     if head.label not in corpus.labels:
         raise params.error(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.environment import (
     choose_device,
@@ -52,6 +53,7 @@ def main(
     use_threads()
     keep_freed_memory()
     labels = read_labels(data_root / "labels" / settings.corpus, settings.label)
+    require_splits(labels)
     features = open_features(data_root / "features" / settings.features)
     texts = None
     if settings.on_words:

@@ -13,11 +13,12 @@ from pipeline.corpus.storage import read_labels
 from pipeline.environment import (
     allow_open_files,
     choose_device,
+    flush_denormals,
     keep_freed_memory,
     store_path,
     use_threads,
 )
-from pipeline.files import atomic_directory, atomic_file, canonical_json
+from pipeline.files import atomic_directory, atomic_file, canonical_json, remove_temporaries
 from pipeline.heads.settings import HeadSettings
 from pipeline.inference.checkpoint import save_head
 from pipeline.params import ParamsFile
@@ -27,7 +28,7 @@ from pipeline.training.fit import fit_head
 from stages.command import PARAMS, StageCommand
 
 PREDICTIONS = "predictions"
-"""Folder below a head's with a file per seed."""
+"""Folder below a head's with a file per run."""
 
 
 @click.command(cls=StageCommand)
@@ -51,9 +52,12 @@ def main(
 ) -> None:
     """Trains head NAME and writes its weights, predictions, history and shares of layers."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     allow_open_files()
+    for path in (out, history, scores, layers):
+        remove_temporaries(path.parent, path.name)
     fitted = fit_head(
         settings,
         read_labels(labels, settings.label),
@@ -65,8 +69,8 @@ def main(
     with atomic_directory(out) as folder:
         save_head(folder, fitted.head, fitted.description)
         (folder / PREDICTIONS).mkdir()
-        for seed, rows in fitted.predictions.items():
-            path = folder / PREDICTIONS / f"seed_{seed}.jsonl"
+        for run, rows in fitted.predictions.items():
+            path = folder / PREDICTIONS / f"{run}.jsonl"
             with path.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(canonical_json(row) + "\n" for row in rows)
     _write_csv(

@@ -6,12 +6,15 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from pipeline.environment import mkl_mode
+
+if TYPE_CHECKING:
+    from dvc_project import Project
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault(
@@ -32,13 +35,18 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that reaches for the network fails, whatever machine it runs on."""
+def _no_network(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A test that reaches for the network fails, whatever machine it runs on.
+
+    Those marked ``loopback`` may talk to a server that they started here.
+    """
+    loopback = request.node.get_closest_marker("loopback") is not None
 
     connect = socket.socket.connect
 
     def refuse(self: socket.socket, address: Any) -> None:
-        if self.family == socket.AF_UNIX:  # a pipe between processes of this machine
+        here = loopback and address[0] in ("127.0.0.1", "::1", "localhost")
+        if here or self.family == socket.AF_UNIX:  # a pipe between processes of this machine
             connect(self, address)
         else:
             raise AssertionError(f"a test tried to connect to {address}")
@@ -113,6 +121,22 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
     materialise(EncoderSettings(source=str(tiny_bert), revision=None), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project, built once: committed, and pushed to the remote ``shared``, a folder."""
+    from dvc_project import make_project
+
+    made = make_project(tmp_path_factory.mktemp("pushed"))
+    made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
+    made.dvc("remote", "add", "--default", "shared", str(tmp_path_factory.mktemp("remote")))
+    made.repro()
+    (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
+    made.run("git", "add", "--all")
+    made.run("git", "commit", "--quiet", "--message", "All of it")
+    made.dvc("push")
+    return made
 
 
 @pytest.fixture

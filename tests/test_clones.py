@@ -7,26 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dvc_project import Project, computed, make_project, ran
+from dvc_project import Project, computed, ran
 
 
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("remote")
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory, remote: Path) -> Project:
+@pytest.fixture
+def first(pushed: Project) -> Project:
     """Built, committed and pushed."""
-    made = make_project(tmp_path_factory.mktemp("first"))
-    made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
-    made.dvc("remote", "add", "--default", "shared", str(remote))
-    made.repro()
-    (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
-    made.run("git", "add", "--all")
-    made.run("git", "commit", "--quiet", "--message", "All of it")
-    made.dvc("push")
-    return made
+    return pushed
 
 
 def rewrite(path: Path, lines: list[str]) -> None:
@@ -57,6 +44,7 @@ def test_a_clone_computes_the_one_text_that_it_edits(first: Project, tmp_path: P
         "extract@news",
         "train@news_topic",
         "evaluate@news_topic",
+        "report",
     ]
     assert computed(output) == [1]
     rewrite(raw, original)
@@ -81,13 +69,13 @@ def test_a_clone_that_pulled_no_results_reverts_without_running_anything(
     clone = Project(tmp_path / "clone")
     clone.dvc("pull", "data/raw/news.jsonl", "data/raw/tweets.conll")
     lock = clone.lock()
-    assert len(clone.repro()) == 1 + 2 + 2 + 2 + 2
+    assert len(clone.repro()) == 1 + 2 + 2 + 2 + 2 + 2 + 1
     assert clone.lock() == lock
     original = clone.params()
     changed = clone.params()
     changed["heads"]["news_topic"]["recurrent"]["hidden_size"] = 24
     clone.write_params(changed)
-    assert clone.repro() == ["train@news_topic", "evaluate@news_topic"]
+    assert clone.repro() == ["train@news_topic", "evaluate@news_topic", "report"]
     clone.write_params(original)
     assert clone.repro() == []
     assert clone.lock() == lock
@@ -107,7 +95,7 @@ def test_experiments_in_folders_of_their_own_share_the_store(first: Project) -> 
     assert "extract@tweets" in ran(shorter)
     assert computed(shorter)[0] > 0
     back = first.dvc("exp", "run", "--temp", "-S", "heads.tweet_entities.training.seed=3")
-    assert ran(back) == ["train@tweet_entities", "evaluate@tweet_entities"]
+    assert ran(back) == ["train@tweet_entities", "evaluate@tweet_entities", "report"]
     # A third length of rows, two layers: what the experiment computed is in this place's store.
     again = first.dvc(
         *("exp", "run", "--temp", "-S", "features.tweets.max_length=12"),

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = YAML(typ="safe").load((ROOT / "tests" / "params.yaml").read_text(encoding="utf-8"))
-STAGES = {name: stage["do"] for name, stage in DVC["stages"].items()}
+STAGES = {name: stage.get("do", stage) for name, stage in DVC["stages"].items()}
+"""Of families, what each of them does; ``report`` is the one stage that is alone."""
 TABLES = {
     "encoder": "encoders",
     "prepare": "corpora",
@@ -19,6 +20,8 @@ TABLES = {
     "probe": "heads",
     "evaluate": "heads",
 }
+ASSETS = "pipeline/report/assets"
+DATA = ("data/", "models", "reports/", "studies", "${item.path}")
 
 
 OPTIONAL = {"sweeps"}
@@ -31,9 +34,9 @@ def code_deps(stage: dict[str, Any]) -> list[str]:
 
 def test_every_stage_family_runs_over_a_table_of_params() -> None:
     assert {name: f"${{{table}}}" for name, table in TABLES.items()} == {
-        name: stage["foreach"] for name, stage in DVC["stages"].items()
+        name: stage["foreach"] for name, stage in DVC["stages"].items() if name != "report"
     }
-    assert set(TABLES.values()) == set(PARAMS) - OPTIONAL
+    assert {*TABLES.values(), "report"} == set(PARAMS) - OPTIONAL
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -44,7 +47,29 @@ def test_code_deps_are_the_modules_that_the_stage_imports(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", STAGES)
+def test_the_report_depends_on_the_rows_that_there_are_and_on_its_own_section() -> None:
+    assert STAGES["report"]["params"] == ["corpora", "features", "heads", "report"]
+
+
+def test_the_report_depends_on_the_files_that_its_page_is_made_of() -> None:
+    assets = sorted(path.name for path in (ROOT / ASSETS).iterdir())
+    assert [path for path in STAGES["report"]["deps"] if path.startswith(ASSETS)] == [
+        f"{ASSETS}/{name}" for name in assets
+    ]
+
+
+def test_folders_that_the_report_reads_hold_only_what_a_clone_has_or_lacks_as_a_whole() -> None:
+    """A clone has what git tracks and lacks DVC's: a folder of both would seem changed there."""
+    for name, stage in STAGES.items():
+        kept = [path for path in stage.get("outs", []) if path.startswith("reports/")]
+        assert all(
+            not path.startswith(f"{folder}/")
+            for path in kept
+            for folder in STAGES["report"]["deps"]
+        ), name
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_a_stage_depends_on_its_own_row_only(name: str) -> None:
     fields = ("corpus", "features", "label", "layers", "task") if name == "probe" else ()
     row = f"{TABLES[name]}.${{key}}"
@@ -54,7 +79,7 @@ def test_a_stage_depends_on_its_own_row_only(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_deps_name_files_and_rows_but_never_folders_of_code(name: str) -> None:
     for path in STAGES[name]["deps"]:
-        assert path.endswith(".py") or path.startswith(("data/", "models/", "${item.path}"))
+        assert path.endswith(".py") or path.startswith((*DATA, ASSETS))
 
 
 def test_extraction_never_depends_on_labels_heads_or_training() -> None:
@@ -69,7 +94,7 @@ def test_only_extraction_imports_transformers(name: str) -> None:
     assert "transformers" not in third_party(f"stages.{name}")
 
 
-@pytest.mark.parametrize("name", ["evaluate", "prepare", "encoder", "samples"])
+@pytest.mark.parametrize("name", ["evaluate", "prepare", "encoder", "samples", "report"])
 def test_stages_that_need_no_torch_do_not_import_it(name: str) -> None:
     # pipeline.environment imports it inside functions, which these stages have no use for.
     assert "torch" in third_party("stages.train")

@@ -27,7 +27,7 @@ def _built(first_run: list[str]) -> None:
 
 
 def test_everything_runs_once_and_then_nothing(project: Project, first_run: list[str]) -> None:
-    assert len(first_run) == 1 + 2 + 2 + 2 + 2
+    assert len(first_run) == 1 + 2 + 2 + 2 + 2 + 2 + 1
     before = project.lock()
     assert project.repro() == []
     assert project.lock() == before
@@ -64,7 +64,7 @@ def test_a_head_change_runs_that_head_only_and_reverting_runs_nothing(project: P
     changed = project.params()
     changed["heads"]["news_topic"]["recurrent"]["hidden_size"] = 24
     project.write_params(changed)
-    assert project.repro() == ["train@news_topic", "evaluate@news_topic"]
+    assert project.repro() == ["train@news_topic", "evaluate@news_topic", "report"]
     project.write_params(original)
     assert project.repro() == []
     assert project.lock() == lock
@@ -78,7 +78,8 @@ def test_a_label_correction_never_reaches_extraction(project: Project) -> None:
     row["topic"] = "tech" if row["topic"] != "tech" else "politics"
     raw.write_text(json.dumps(row, ensure_ascii=False) + "\n" + rest, encoding="utf-8")
     ran = project.repro()
-    assert set(ran) <= {"prepare@news", "train@news_topic", "evaluate@news_topic"}
+    head = {f"{stage}@news_topic" for stage in ("train", "probe", "evaluate")}
+    assert set(ran) <= {"prepare@news", *head, "report"}
     assert "prepare@news" in ran
     assert "train@news_topic" in ran
     raw.write_text(before, encoding="utf-8")
@@ -98,7 +99,7 @@ def test_a_second_encoder_leaves_every_existing_stage_alone(project: Project) ->
     }
     project.write_params(params)
     project.run(sys.executable, "-m", "stages.check")
-    assert project.repro() == ["encoder@another", "extract@tweets_another"]
+    assert project.repro() == ["encoder@another", "extract@tweets_another", "report"]
     project.write_params(original)
     assert project.repro() == []
     (project.folder / "dvc.lock").write_bytes(lock)

@@ -9,78 +9,83 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from pipelines import extracted, head_settings, prepared
+from pipelines import extracted, head_data, head_settings, prepared
 
-from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.corpus.storage import read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.heads.model import Head
+from pipeline.heads.settings import HeadSettings
 from pipeline.heads.tasks import Task
+from pipeline.inference.scoring import StatesSource
 from pipeline.store.reader import open_features
-from pipeline.training.examples import bring_together
+from pipeline.training.fit import new_head
 from pipeline.training.loop import train
-from pipeline.training.states import CachedStates, StatesSource
+from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = prepared(tmp_path_factory.mktemp("invariants"))
+    extracted(where, tiny_encoder, storage_dtype="float32")
+    return where
 
 
 class EncoderInTheLoop:
     """Runs our encoder on each batch anew."""
 
-    def __init__(self, encoder: Path, texts: list[Any], layer: int, max_length: int) -> None:
+    def __init__(self, encoder: Path, texts: list[Any], layers: list[int], max_length: int) -> None:
         self._rows = RowTokenizer(encoder, max_length=max_length)(list(dict.fromkeys(texts)))
-        self._encoder = FrozenEncoder(encoder, layers=[layer], device=CPU)
-        self._layer = layer
-        self.width = self._encoder.width
+        self._encoder = FrozenEncoder(encoder, layers=layers, device=CPU)
+        self._layers = layers
 
     def read(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         chosen = [self._rows[row] for row in rows]
-        states = {position: s[self._layer].copy() for position, s in self._encoder.encode(chosen)}
+        states = {
+            position: np.concatenate([by_layer[layer] for layer in self._layers], 1)
+            for position, by_layer in self._encoder.encode(chosen)
+        }
         return torch.from_numpy(np.concatenate([states[position] for position in range(len(rows))]))
 
 
 class TransformersInTheLoop:
     """Runs transformers' own model, one text at a time."""
 
-    def __init__(self, encoder: Path, texts: list[Any], layer: int, max_length: int) -> None:
+    def __init__(self, encoder: Path, texts: list[Any], layers: list[int], max_length: int) -> None:
         from transformers import AutoModel
 
         self._rows = RowTokenizer(encoder, max_length=max_length)(list(dict.fromkeys(texts)))
         self._model = AutoModel.from_pretrained(encoder).eval()
-        self._layer = layer
-        self.width = self._model.config.hidden_size
+        self._layers = layers
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def read(self, rows: npt.NDArray[np.int64]) -> torch.Tensor:
         parts = []
         for row in rows:
             ids = torch.from_numpy(self._rows[row].input_ids.astype(np.int64))[None]
             output = self._model(ids, output_hidden_states=True)
-            parts.append(output.hidden_states[self._layer][0].numpy())
+            states = [output.hidden_states[layer][0].numpy() for layer in self._layers]
+            parts.append(np.concatenate(states, 1))
         return torch.from_numpy(np.concatenate(parts))
 
 
-def losses(states: StatesSource, folder: Path, task: Task) -> list[float]:
+def losses(states: StatesSource, folder: Path, settings: HeadSettings) -> list[float]:
     """The loss of every step of a short training, and the dev loss of every epoch."""
-    settings = head_settings(task)
-    labels = read_labels(folder / "labels", settings.label)
-    data = bring_together(labels, open_features(folder / "features"), task)
+    data = head_data(folder, settings)
+    (seed,) = settings.training.seeds
     steps: list[float] = []
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.training.seed)
-        head = Head(
-            task=task,
-            input_size=states.width,
-            labels=len(data.names),
-            recurrent=settings.recurrent,
-        )
+        torch.manual_seed(seed)
+        head = new_head(settings, data, width=64)
         history = train(
             head,
             states,
             train_split=data.splits["train"],
             dev_split=data.splits["dev"],
-            score=len,
+            dev_score=len,
             settings=settings.training,
+            seed=seed,
             device=CPU,
             report=repr,
             on_step=steps.append,
@@ -88,17 +93,29 @@ def losses(states: StatesSource, folder: Path, task: Task) -> list[float]:
     return [*steps, *(epoch.dev_loss for epoch in history)]
 
 
-@pytest.mark.parametrize("task", ["sequence_classification", "token_classification"])
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("sequence_classification", {}),
+        ("sequence_classification", {"pooling": "mean"}),
+        ("sequence_classification", {"layers": (2, 3), "combine": "mix"}),
+        ("multilabel_classification", {"pooling": "attention"}),
+        ("regression", {"pooling": "max", "layers": (3, 2)}),
+        ("token_classification", {}),
+        ("token_classification", {"crf": True, "scheme": "bioes", "subwords": "mean"}),
+    ],
+)
 def test_losses_from_a_float32_store_equal_those_with_the_encoder_in_the_loop(
-    task: Task, tiny_encoder: Path, tmp_path: Path
+    task: Task, changes: dict[str, Any], tiny_encoder: Path, folder: Path
 ) -> None:
-    folder = prepared(tmp_path)
-    features = open_features(extracted(folder, tiny_encoder, storage_dtype="float32"))
+    settings = head_settings(task, **changes)
+    features = open_features(folder / "features")
+    layers = [layer % 4 for layer in settings.layers]
     texts = [text for _, text in read_texts(folder / "texts")]
 
-    cached = losses(CachedStates(features, [3], CPU), folder, task)
-    live = losses(EncoderInTheLoop(tiny_encoder, texts, 3, 48), folder, task)
-    plain = losses(TransformersInTheLoop(tiny_encoder, texts, 3, 48), folder, task)
+    cached = losses(MappedStates(features, layers), folder, settings)
+    live = losses(EncoderInTheLoop(tiny_encoder, texts, layers, 48), folder, settings)
+    plain = losses(TransformersInTheLoop(tiny_encoder, texts, layers, 48), folder, settings)
 
     assert len(cached) > 20
     assert cached == live

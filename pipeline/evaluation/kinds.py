@@ -10,6 +10,7 @@ from pipeline.evaluation.bootstrap import Sample
 from pipeline.evaluation.calibration import calibration
 from pipeline.evaluation.metrics import Scores, classification_scores, entity_scores, tag_scores
 from pipeline.evaluation.multilabel import multilabel_scores
+from pipeline.evaluation.pairs import PAIRS, Pair
 from pipeline.evaluation.regression import regression_scores
 from pipeline.evaluation.samples import (
     class_sample,
@@ -18,14 +19,9 @@ from pipeline.evaluation.samples import (
     regression_sample,
     tags_sample,
 )
-from pipeline.evaluation.spans import OUTSIDE
-
-NONE = "(none)"
-"""In pairs, what stands for a label that was missed, or given without being there."""
 
 Golds: TypeAlias = Sequence[Any]
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
-Pair: TypeAlias = tuple[str | float, str | float]
 
 
 @dataclass(frozen=True)
@@ -86,49 +82,29 @@ def _bio_details(gold: Golds, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _classes_pairs(gold: Golds, rows: Rows) -> list[Pair]:
-    pairs: list[Pair] = []
-    for labels, row in zip(gold, rows, strict=True):
-        truth, found = set(labels), set(row["labels"])
-        pairs += [
-            (name if name in truth else NONE, name if name in found else NONE)
-            for name in sorted(truth | found)
-        ]
-    return pairs
-
-
-def _tags_pairs(gold: Golds, rows: Rows) -> list[Pair]:
-    return [(tag, NONE if guess is None else guess) for tag, guess in _word_pairs(gold, rows)]
-
-
-def _bio_pairs(gold: Golds, rows: Rows) -> list[Pair]:
-    pairs = [(tag, guess or OUTSIDE) for tag, guess in _word_pairs(gold, rows)]
-    return [(_type(a), _type(b)) for a, b in pairs if not a == b == OUTSIDE]
-
-
 KINDS = {
     "class": Kind(
         lambda gold, rows: class_sample(gold, _field(rows, "label")),
         _class_details,
-        lambda gold, rows: list(zip(gold, _field(rows, "label"), strict=True)),
+        PAIRS["class"],
     ),
     "classes": Kind(
         lambda gold, rows: multilabel_sample(
             gold, _field(rows, "labels"), _field(rows, "probabilities")
         ),
         _classes_details,
-        _classes_pairs,
+        PAIRS["classes"],
     ),
     "number": Kind(
         lambda gold, rows: regression_sample(gold, _field(rows, "value")),
         _number_details,
-        lambda gold, rows: list(zip(gold, _field(rows, "value"), strict=True)),
+        PAIRS["number"],
     ),
     "tags": Kind(
-        lambda gold, rows: tags_sample(gold, _field(rows, "tags")), _tags_details, _tags_pairs
+        lambda gold, rows: tags_sample(gold, _field(rows, "tags")), _tags_details, PAIRS["tags"]
     ),
     "bio": Kind(
-        lambda gold, rows: entity_sample(gold, _field(rows, "tags")), _bio_details, _bio_pairs
+        lambda gold, rows: entity_sample(gold, _field(rows, "tags")), _bio_details, PAIRS["bio"]
     ),
 }
 
@@ -146,15 +122,3 @@ def _words(predicted: Sequence[Sequence[str | None]]) -> dict[str, int]:
         "words": sum(len(tags) for tags in predicted),
         "words_without_a_prediction": sum(tags.count(None) for tags in predicted),
     }
-
-
-def _word_pairs(gold: Golds, rows: Rows) -> list[tuple[str, str | None]]:
-    return [
-        pair
-        for tags, row in zip(gold, rows, strict=True)
-        for pair in zip(tags, row["tags"], strict=True)
-    ]
-
-
-def _type(tag: str) -> str:
-    return tag if tag == OUTSIDE else tag[2:]

@@ -26,7 +26,7 @@ _COLUMNS = (
     "score",
     "dev",
     "test (95%)",
-    "test, all seeds",
+    "test, all runs",
     "baseline",
     "over the baseline (95%)",
     "linear probe",
@@ -42,11 +42,11 @@ def summary(metrics: Metrics) -> list[str]:
         names = headlines(scores)
         lines.append(
             f"{split}: "
-            + ", ".join(f"{_title(name)} {_with_interval(scores, name)}" for name in names)
+            + ", ".join(f"{score_title(name)} {_with_interval(scores, name)}" for name in names)
         )
         lines += [f"  {_against(names, scores[rival])}" for rival in _RIVALS if rival in scores]
     if "runs" in metrics:
-        lines.append(_seeds_line(metrics))
+        lines.append(_runs_line(metrics))
     return lines + _table_lines(metrics["test"])
 
 
@@ -66,7 +66,7 @@ def results_table(heads: Mapping[str, Metrics]) -> list[str]:
         name = headlines(test)[0]
         row = {
             "head": f"`{head}`",
-            "score": _title(name),
+            "score": score_title(name),
             "dev": _number(dev[name]),
             "test (95%)": _with_interval(test, name),
         }
@@ -79,7 +79,7 @@ def results_table(heads: Mapping[str, Metrics]) -> list[str]:
                     ),
                 }
         if "runs" in metrics:
-            row["test, all seeds"] = _over_seeds(metrics["runs"], "test", name)
+            row["test, all runs"] = _over_runs(metrics["runs"], "test", name)
         rows.append(row)
     return _markdown(rows)
 
@@ -91,22 +91,29 @@ def headlines(scores: Metrics) -> list[str]:
 
 def _against(names: Sequence[str], rival: Metrics) -> str:
     parts = [
-        f"{_title(name)} {_number(rival[name])}, "
+        f"{score_title(name)} {_number(rival[name])}, "
         f"margin {_with_interval(rival['margin'], name, signed=True)}"
         for name in names
     ]
     return f"{rival['name']}: " + "; ".join(parts)
 
 
-def _seeds_line(metrics: Metrics) -> str:
+def _runs_line(metrics: Metrics) -> str:
     runs = metrics["runs"]
-    seeds = sum(key.startswith("seed_") for key in runs)
+    own = [name for name in runs if name.startswith(("seed_", "fold_"))]
+    over, kept = f"{len(own)} seeds", f"{metrics['seed']}"
+    if "fold" in metrics:
+        folds = len({name.partition("_seed_")[0] for name in own})
+        over, kept = f"{folds} folds", f"fold {metrics['fold']}"
+        if len(own) > folds:
+            over += f" with {len(own) // folds} seeds each"
+            kept += f", seed {metrics['seed']}"
     names = headlines(metrics["test"])
-    means = ", ".join(f"{_title(name)} {_over_seeds(runs, 'test', name)}" for name in names)
-    return f"test, mean and deviation of {seeds} seeds: {means}; kept: {metrics['seed']}"
+    means = ", ".join(f"{score_title(name)} {_over_runs(runs, 'test', name)}" for name in names)
+    return f"test, mean and deviation of {over}: {means}; kept: {kept}"
 
 
-def _over_seeds(runs: Metrics, split: str, name: str) -> str:
+def _over_runs(runs: Metrics, split: str, name: str) -> str:
     mean, deviation = (runs[title][split][name] for title in ("mean", "deviation"))
     return "undefined" if mean is None else f"{mean:.3f} ± {deviation:.3f}"
 
@@ -121,7 +128,7 @@ def _table_lines(test: Metrics) -> list[str]:
         columns.insert(3, "average_precision")
     names = ["test", *rows]
     cells = [
-        [_title(column).replace("average precision", "AP") for column in columns],
+        [score_title(column).replace("average precision", "AP") for column in columns],
         *([_cell(row[column]) for column in columns] for row in rows.values()),
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -146,7 +153,8 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [line(columns), rule, *map(line, cells[1:])]
 
 
-def _title(name: str) -> str:
+def score_title(name: str) -> str:
+    """The name of a score, or of a column of scores, for people."""
     return _NAMES.get(name, name.replace("_", " "))
 
 

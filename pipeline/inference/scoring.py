@@ -26,7 +26,7 @@ class StatesSource(Protocol):
     def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """(tokens of all rows, layers * width) float32: the rows' states one after another.
 
-        They may be overwritten by the next call.
+        They may be overwritten by the next call, and are no tensors of inference mode.
         """
         ...
 
@@ -106,6 +106,6 @@ def _probabilities(head: Head, logits: npt.NDArray[np.float64]) -> npt.NDArray[n
     if head.settings.task == "regression":
         return logits
     if head.settings.task == "multilabel_classification":
-        return np.asarray(1 / (1 + np.exp(-logits)))
+        return np.asarray(np.exp(-np.logaddexp(0, -logits)))  # the sigmoid, without overflow
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
@@ -31,18 +32,18 @@ class FittedHead:
     """What a training gives.
 
     Attributes:
-        head: of the seed with the best dev score, with the weights of its best epoch.
+        head: of the run with the best dev score, with the weights of its best epoch.
         description: what the head is and what made it; complete enough to load and use it.
-        history: of that seed, one entry per epoch.
+        history: of that run, one entry per epoch.
         shares: how much of each layer it reads: those of a mix, or 1 for each.
-        predictions: by seed, one row per example of dev and test, ready for JSON.
+        predictions: by name of the run, one row per example of its dev and test, ready for JSON.
     """
 
     head: Head
     description: dict[str, Any]
     history: list[Epoch]
     shares: dict[int, float]
-    predictions: dict[int, list[Row]]
+    predictions: dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class TrainedSeed:
         return max(self.history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of every run until the best is known."""
+
+    trained: TrainedSeed
+    description: dict[str, Any]
+    predictions: list[Row]
+
+
 def fit_head(
     settings: HeadSettings,
     labels: Labels,
@@ -74,7 +84,7 @@ def fit_head(
     device: torch.device,
     say: Callable[[str], object],
 ) -> FittedHead:
-    """Trains a head on cached features, once per seed.
+    """Trains a head on cached features, once per seed, and with each on every fold.
 
     Args:
         settings: the head's settings.
@@ -86,48 +96,38 @@ def fit_head(
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``bring_together`` and ``train``.
+        DataError, TrainingError: see ``by_fold``, ``bring_together`` and ``train``.
     """
     material = Material(labels, features, digests=digests, device=device)
-    runs = []
-    for seed in settings.training.seeds:
-        if len(settings.training.seeds) > 1:
-            say(f"seed {seed}")
-        begin = time.perf_counter()
-        trained = train_seed(
-            settings,
-            material,
-            seed=seed,
-            after_epoch=lambda epoch: say(_progress(epoch, settings)),
-        )
-        say(f"trained in {time.perf_counter() - begin:.1f} s")
-        runs.append((trained, *predict_seed(settings, material, trained)))
-    kept, thresholds, _ = max(runs, key=lambda run: run[0].best.dev_score)  # first among equals
-    layers, data = material.layers(settings), material.data(settings)
-    mix = kept.head.mix
+    folds = by_fold(labels)
+    names = run_names([Run(fold, seed) for fold in folds for seed in settings.training.seeds])
+    runs: dict[str, _Run] = {}
+    for fold, seen in folds.items():
+        theirs = material.of(seen)
+        for seed in settings.training.seeds:
+            name = names[Run(fold, seed)]
+            if len(names) > 1:
+                say(name.replace("_", " "))
+            begin = time.perf_counter()
+            trained = train_seed(
+                settings,
+                theirs,
+                seed=seed,
+                after_epoch=lambda epoch: say(_progress(epoch, settings)),
+            )
+            say(f"trained in {time.perf_counter() - begin:.1f} s")
+            thresholds, rows = predict_seed(settings, theirs, trained)
+            description = _description(settings, theirs, trained, fold, thresholds)
+            runs[name] = _Run(trained, description, rows)
+    kept = max(runs.values(), key=lambda run: run.trained.best.dev_score)  # first among equals
+    layers, mix = material.layers(settings), kept.trained.head.mix
     shares = [1.0] * len(layers) if mix is None else mix.shares.tolist()
-    description = {
-        "settings": settings.model_dump(mode="json"),
-        "kind": data.kind,
-        "labels": data.names,
-        "thresholds": thresholds,
-        "width": features.width,
-        "layers": layers,
-        "seed": kept.seed,
-        "best_epoch": kept.best.epoch,
-        "dev_score": kept.best.dev_score,
-        "parameters": sum(parameter.numel() for parameter in kept.head.parameters()),
-        "data": data.report,
-        "texts_sha256": labels.texts_sha256,
-        "recipe": features.manifest.recipe,
-        "torch": torch.__version__.split("+")[0],
-    }
     return FittedHead(
-        head=kept.head,
-        description=description,
-        history=kept.history,
+        head=kept.trained.head,
+        description=kept.description,
+        history=kept.trained.history,
         shares=dict(zip(layers, shares, strict=True)),
-        predictions={trained.seed: rows for trained, _, rows in runs},
+        predictions={name: run.predictions for name, run in runs.items()},
     )
 
 
@@ -206,6 +206,33 @@ def predict_seed(
             strict=True,
         )
     ]
+
+
+def _description(
+    settings: HeadSettings,
+    material: Material,
+    trained: TrainedSeed,
+    fold: Fold,
+    thresholds: dict[str, float] | None,
+) -> dict[str, Any]:
+    data = material.data(settings)
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "kind": data.kind,
+        "labels": data.names,
+        "thresholds": thresholds,
+        "width": material.width,
+        "layers": material.layers(settings),
+        "fold": fold,
+        "seed": trained.seed,
+        "best_epoch": trained.best.epoch,
+        "dev_score": trained.best.dev_score,
+        "parameters": sum(parameter.numel() for parameter in trained.head.parameters()),
+        "data": data.report,
+        "texts_sha256": material.labels.texts_sha256,
+        "recipe": material.features.manifest.recipe,
+        "torch": torch.__version__.split("+")[0],
+    }
 
 
 def _progress(epoch: Epoch, settings: HeadSettings) -> str:

@@ -40,6 +40,12 @@ class Material:
         self._states: dict[tuple[int, ...], TrainingStates] = {}
         self._data: dict[tuple[str, str | None], HeadData] = {}
 
+    def of(self, labels: Labels) -> Material:
+        """The same features with another label column, or another split; states stay open."""
+        other = Material(labels, self.features, digests=self._digests, device=self.device)
+        other._states = self._states
+        return other
+
     @property
     def width(self) -> int:
         """Width of one layer."""

@@ -60,7 +60,8 @@ def class_weights(head: Head, targets: Sequence[npt.NDArray[np.generic]]) -> Ten
     """(labels,): weights that make all labels count alike.
 
     For one label each, ``n / (labels * occurrences)``, as scikit-learn's ``balanced``; for several,
-    how many texts lack a label for each that has it. A label that never occurs weighs nothing.
+    how many texts lack a label for each that has it. For one label each, one that never occurs
+    weighs nothing.
 
     Args:
         head: whose labels they are.

@@ -11,21 +11,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import WORDS, random_sentences
-from pipelines import extracted, head_settings, labelled, prepared
+from pipelines import extracted, fit, head_data, head_settings, labelled, prepared
 
 from pipeline.corpus.records import Text, TextPair
-from pipeline.corpus.storage import read_labels
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.errors import DataError
 from pipeline.extraction.plan import length_report
 from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
 from pipeline.heads.tasks import Task
-from pipeline.store.digests import Digests
 from pipeline.store.reader import Features, open_features
 from pipeline.store.settings import FeaturesSettings
-from pipeline.training.examples import bring_together
-from pipeline.training.fit import fit_head
 
 MAX_LENGTH, STRIDE = 64, 20
 WINDOWS = {"max_length": MAX_LENGTH, "long_texts": "window", "stride": STRIDE}
@@ -281,16 +277,15 @@ def test_heads_train_on_and_predict_long_documents(tiny_encoder, tmp_path, task:
     features = open_features(extracted(folder, tiny_encoder, **WINDOWS))
     assert np.diff(features.row_offsets)[:2].tolist() == [5002, 5002]
     settings = head_settings(task, training={"epochs": 1, "batch_size": 4})
-    labels = read_labels(folder / "labels", settings.label)
-    data = bring_together(labels, features, task)
+    data = head_data(folder, settings)
     assert data.splits["train"].lengths.max() == data.splits["test"].lengths.max() == 5002
     assert [counts["words_without_a_token"] for counts in data.report.values()] == [0, 0, 0]
-    fitted = fit_head(
-        settings, labels, features, digests=Digests(), device=torch.device("cpu"), say=str
-    )
+    fitted = fit(folder, settings)
     assert np.isfinite(fitted.history[0].train_loss)
-    [predicted] = [row for row in fitted.predictions if row["id"] in ("s0", "s1")]
+    [predicted] = [row for row in fitted.predictions["seed_5"] if row["id"] in ("s0", "s1")]
     if task == "token_classification":
-        assert data.splits["train"].places[0].tolist() == list(range(1, 5001))
+        words = data.splits["train"].words
+        assert words is not None
+        assert words[0].first.tolist() == list(range(1, 5001))
         assert len(predicted["tags"]) == 5000
         assert None not in predicted["tags"]

@@ -1,6 +1,6 @@
-"""Extractions that are cut short: run in processes of their own, which start in a moment.
+"""Stages that are cut short: run in processes of their own, which start in a moment.
 
-A fork server imports torch and transformers once; every extraction is then a fork of it.
+A fork server imports torch and transformers once; every stage is then a fork of it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any, NoReturn
 
 from click.testing import CliRunner
 
@@ -23,6 +26,7 @@ _CONTEXT.set_forkserver_preload(
         "pipeline.encoder.tokenise",
         "dvc.config",
         "stages.extract",
+        "stages.train",
     ]
 )
 
@@ -64,3 +68,66 @@ def _extract(project: Path, encoder: Path, file_limit: int | None) -> None:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     sys.exit(result.exit_code)
+
+
+MOMENTS = ("epoch", "weights", "description", "predictions", "model", "history", "scores")
+"""When a training can be killed: after an epoch, or with so much written."""
+
+
+def start_training(project: Path, *, moment: str | None = None) -> BaseProcess:
+    """Starts the training of a head on the features in ``project`` into ``project/model``.
+
+    Args:
+        project: prepared and extracted, with a ``params.yaml`` that has a head ``h``.
+        moment: one of ``MOMENTS``, at which the process kills itself; ``None`` lets it end.
+    """
+    process = _CONTEXT.Process(target=_train, args=(project, moment))
+    process.start()
+    return process
+
+
+def _train(project: Path, moment: str | None) -> None:
+    from stages import train
+
+    os.chdir(project)
+    if moment == "epoch":
+        _replace(train.click, "echo", _die)
+    elif moment == "weights":
+        _replace("pipeline.inference.checkpoint", "readable_json", _die)
+    elif moment == "description":
+        _replace(train, "save_head", _then_die(train.save_head))
+    elif moment == "predictions":
+        _replace(train, "canonical_json", _die)
+    elif moment is not None:
+        done = MOMENTS.index(moment) - MOMENTS.index("model")
+        written = iter(range(done))
+        original = train._write_csv
+
+        def write(*arguments: Any) -> None:
+            if next(written, None) is None:
+                _die()
+            original(*arguments)
+
+        _replace(train, "_write_csv", write)
+    outputs = [("--out", "model"), ("--history", "history.csv"), ("--scores", "scores.csv")]
+    arguments = ["h", "--labels", "labels", "--features", "features", "--layers", "layers.csv"]
+    arguments += [part for output in outputs for part in output]
+    result = CliRunner().invoke(train.main, arguments, catch_exceptions=False)
+    sys.exit(result.exit_code)
+
+
+def _die(*_: Any, **__: Any) -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("it lives")
+
+
+def _then_die(function: Callable[..., Any]) -> Callable[..., NoReturn]:
+    def run(*arguments: Any) -> NoReturn:
+        function(*arguments)
+        _die()
+
+    return run
+
+
+def _replace(module: Any, name: str, value: Any) -> None:
+    setattr(sys.modules[module] if isinstance(module, str) else module, name, value)

@@ -64,6 +64,11 @@ def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_a_corpus_in_three_folds_is_valid(check: Callable[[Any], Result]) -> None:
+    result = check(changed("corpora.news.split", {"folds": 3}))
+    assert result.exit_code == 0, result.output
+
+
 NEWS: dict[str, Any] = VALID["features"]["news"]  # max_length: 128
 
 
@@ -81,20 +86,130 @@ def test_windows_and_precisions_are_valid(check: Callable[[Any], Result], row: A
     assert result.exit_code == 0, result.output
 
 
+ENTITIES: dict[str, Any] = VALID["heads"]["tweet_entities"]
+TOPIC: dict[str, Any] = VALID["heads"]["news_topic"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "metric"),
+    [
+        ("class", "sequence_classification", "accuracy"),
+        ("classes", "multilabel_classification", "mean_average_precision"),
+        ("number", "regression", "rmse"),
+    ],
+)
+def test_a_task_for_each_kind_of_label_of_a_text_is_valid(
+    check: Callable[[Any], Result], kind: str, task: str, metric: str
+) -> None:
+    params = changed("corpora.news.labels", {"topic": "class", "other": kind})
+    training = TOPIC["training"] | {"metric": metric, "seeds": [1, 2]}
+    params["heads"]["other"] = TOPIC | {"label": "other", "task": task, "training": training}
+    result = check(params)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme", "metric"),
+    [
+        ("tags", None, "macro_f1"),
+        ("iob1", "bio", "entity_f1"),
+        ("iob2", "bioes", "word_accuracy"),
+        ("bioes", "bio", "entity_f1"),
+    ],
+)
+def test_a_scheme_for_each_kind_of_entity_tags_and_none_for_plain_ones_is_valid(
+    check: Callable[[Any], Result], kind: str, scheme: str | None, metric: str
+) -> None:
+    params = changed("corpora.tweets.labels.entities", kind)
+    for head in ("tweet_entities", "tweet_entities_middle"):
+        training = ENTITIES["training"] | {"metric": metric}
+        params["heads"][head] |= {"scheme": scheme, "crf": True, "training": training}
+    result = check(params)
+    assert result.exit_code == 0, result.output
+
+
+def test_what_is_for_the_other_kind_of_task_may_be_written_as_null(
+    check: Callable[[Any], Result],
+) -> None:
+    params = changed("heads.news_topic", TOPIC | {"subwords": None, "scheme": None, "crf": None})
+    params["heads"]["tweet_entities"] = ENTITIES | {"pooling": None}
+    result = check(params)
+    assert result.exit_code == 0, result.output
+
+
 MISTAKES = [
     ("heads.news_topic.hiden", 1, "heads.news_topic.hiden: unknown key"),
     ("heads.news_topic.recurrent.cel", 1, "recurrent.cel: unknown key; did you mean 'cell'?"),
     ("extras", {}, "extras: unknown section; known are encoders, corpora"),
+    ("report", ..., "has no section report; write `report: {texts: true}` into it"),
+    ("report.texts", "no", "report.texts: input should be a valid boolean"),
+    ("report.text", True, "report.text: unknown key; did you mean 'texts'?"),
     ("heads.news_topic.training.epochs", "ten", "training.epochs: input should be a valid integer"),
     ("heads.news_topic.training.epochs", 2.5, "training.epochs: input should be a valid integer"),
     ("heads.news_topic.training.epochs", True, "training.epochs: input should be a valid integer"),
-    ("heads.news_topic.training.seed", ..., "training.seed: missing"),
+    ("heads.news_topic.training.seeds", ..., "training.seeds: missing"),
+    ("heads.news_topic.training.seeds", [], "training.seeds: tuple should have at least 1 item"),
+    ("heads.news_topic.training.seeds", [13, 13], "training: 'seeds' names a seed twice"),
+    ("heads.news_topic.training.seeds", [-1], "training.seeds.0: input should be greater than"),
+    ("heads.news_topic.training.seed", 13, "training.seed: unknown key; did you mean 'seeds'?"),
+    (
+        "heads.news_topic.training.schedule",
+        "step",
+        "schedule: input should be 'constant', 'linear'",
+    ),
+    ("heads.news_topic.training.warmup", 1, "training.warmup: input should be less than 1"),
+    (
+        "heads.news_topic.training.class_weights",
+        "even",
+        "class_weights: input should be 'balanced'",
+    ),
+    (
+        "heads.news_topic.training.metric",
+        "entity_f1",
+        "heads.news_topic: 'training.metric' of sequence_classification is one of macro_f1, acc",
+    ),
+    ("heads.news_topic.combine", ..., "heads.news_topic.combine: missing"),
+    ("heads.news_topic.combine", "sum", "combine: input should be 'concat' or 'mix', not"),
+    ("heads.news_topic.recurrent.locked_dropout", ..., "recurrent.locked_dropout: missing"),
     ("heads.news_topic.training.learning_rate", float("nan"), "learning_rate: "),
     ("heads.news_topic.training.batch_size", 0, "batch_size: input should be greater than or"),
     ("heads.news_topic.recurrent.dropout", 1.0, "recurrent.dropout: input should be less than 1"),
     ("heads.news_topic.recurrent", [], "recurrent: "),
-    ("heads.news_topic.task", "regression", "task: input should be 'sequence_classification'"),
-    ("heads.news_topic.pooling", None, "'pooling' is cls for sequence_classification"),
+    ("heads.news_topic.task", "ranking", "task: input should be 'sequence_classification'"),
+    ("heads.news_topic.task", "regression", "'training.metric' of regression is one of spearman"),
+    (
+        "heads.news_topic.task",
+        "multilabel_classification",
+        "heads.news_topic.task: multilabel_classification learns a label of kind 'classes'",
+    ),
+    ("heads.news_topic.pooling", None, "heads.news_topic: sequence_classification needs 'pooling'"),
+    ("heads.news_topic.pooling", ..., "heads.news_topic: sequence_classification needs 'pooling'"),
+    ("heads.news_topic.pooling", "first", "pooling: input should be 'cls', 'last', 'mean', 'max'"),
+    ("heads.news_topic.crf", False, "'subwords', 'scheme' and 'crf' are for token_classification"),
+    ("heads.tweet_entities.pooling", "cls", "'pooling' must be null for token_classification"),
+    ("heads.tweet_entities.subwords", ..., "token_classification needs 'subwords' (first, last"),
+    (
+        "heads.tweet_entities.crf",
+        ...,
+        "token_classification needs 'subwords' (first, last or mean)",
+    ),
+    ("heads.tweet_entities.scheme", "iob1", "scheme: input should be 'bio' or 'bioes', not"),
+    ("heads.tweet_entities.scheme", None, "'training.metric' entity_f1 needs a 'scheme'"),
+    (
+        "heads.tweet_entities",
+        ENTITIES | {"scheme": None, "training": ENTITIES["training"] | {"metric": "macro_f1"}},
+        "heads.tweet_entities.scheme: must be bio or bioes, since 'entities' holds entities",
+    ),
+    (
+        "corpora.tweets.labels.entities",
+        "tags",
+        "heads.tweet_entities.scheme: must be null, since 'entities' holds no entities",
+    ),
+    (
+        "heads.tweet_entities",
+        ENTITIES | {"crf": True, "training": ENTITIES["training"] | {"class_weights": "balanced"}},
+        "heads.tweet_entities: 'training.class_weights' must be null with a CRF",
+    ),
     ("heads.news_topic.corpus", "new", "heads.news_topic.corpus: there is no corpora.new"),
     ("heads.news_topic.features", "nws", "heads.news_topic.features: there is no features.nws"),
     ("heads.news_topic.features", "tweets", "features.tweets is of corpora.tweets, the head of"),
@@ -133,6 +248,11 @@ MISTAKES = [
     ("encoders.minilm.revision", "main", "'revision' is for Hub models"),
     ("corpora.news.path", "data/raw/absent.jsonl", "corpora.news.path: data/raw/absent.jsonl: no"),
     ("corpora.news.format", "xml", "format: input should be 'jsonl'"),
+    (
+        "corpora.news.split",
+        {"folds": 2},
+        "heads.news_topic.corpus: corpora.news has 2 folds, a head",
+    ),
     ("corpora.news.split.test", 0.3, "split: train, dev and test must add up to 1, not 1.2"),
     ("corpora.news.stratify", "subject", "'stratify' must be null or name a label"),
     ("corpora.news.text", ..., "name either the field of raw 'text' or the field of 'words'"),

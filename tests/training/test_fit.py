@@ -1,26 +1,41 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
-from pipeline.training.checkpoint import load_head, save_head
-from pipelines import extracted, head_settings, prepared
+from pipelines import extracted, fit, head_data, head_settings, prepared
 
 from pipeline.corpus.storage import read_labels
 from pipeline.errors import StoreError, TrainingError
+from pipeline.evaluation.predictions import read_predictions
+from pipeline.files import canonical_json
 from pipeline.heads.tasks import Task
-from pipeline.store.digests import Digests
+from pipeline.inference.checkpoint import load_head, save_head
 from pipeline.store.reader import open_features
-from pipeline.training.fit import FittedHead, fit_head, word_tags
-from pipeline.training.loop import Epoch, predict
-from pipeline.training.states import CachedStates
+from pipeline.training import batches
+from pipeline.training.dev_score import dev_score
+from pipeline.training.fit import new_head
+from pipeline.training.loop import Epoch, assess, train
+from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
-TASKS: list[Task] = ["sequence_classification", "token_classification"]
+TASKS: tuple[Task, ...] = get_args(Task)
+HEADS: dict[str, tuple[Task, dict[str, Any]]] = {
+    "class": ("sequence_classification", {}),
+    "classes": ("multilabel_classification", {}),
+    "number": ("regression", {}),
+    "entities": ("token_classification", {}),
+    "tags": ("token_classification", {"label": "pos"}),
+    "field": ("token_classification", {"crf": True, "scheme": "bioes"}),
+}
+EVERY_HEAD = pytest.mark.parametrize(("task", "changes"), HEADS.values(), ids=HEADS)
 
 
 @pytest.fixture(scope="module")
@@ -30,146 +45,263 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return where
 
 
-def fit(folder: Path, task: Task, **changes: object) -> FittedHead:
-    settings = head_settings(task, **changes)
-    return fit_head(
-        settings,
-        read_labels(folder / "labels", settings.label),
-        open_features(folder / "features"),
-        digests=Digests(),
-        device=CPU,
-        say=str,
-    )
+LONG = {"epochs": 20, "patience": 20}
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_a_head_learns_what_its_words_tell(folder: Path, task: Task, cell: str) -> None:
-    training = {"epochs": 20, "patience": 20}
-    fitted = fit(folder, task, recurrent={"cell": cell}, training=training)
+@EVERY_HEAD
+def test_a_head_learns_what_its_words_tell(
+    folder: Path, task: Task, changes: dict[str, Any]
+) -> None:
+    fitted = fit(folder, head_settings(task, training=LONG, **changes))
     assert fitted.history[-1].train_loss < 0.5 * fitted.history[0].train_loss
     assert fitted.description["dev_score"] > 0.6
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_two_trainings_give_the_same_bytes(folder: Path, task: Task, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recurrent": {"cell": "gru", "num_layers": 2, "locked_dropout": True}},
+        {"recurrent": {"bidirectional": False}, "pooling": "last"},
+        {"layers": (2, -1), "combine": "mix", "pooling": "mean"},
+        {"layers": (2, -1), "pooling": "max", "training": {"class_weights": "balanced"}},
+        {"pooling": "attention", "training": {"schedule": "cosine", "warmup": 0.1}},
+    ],
+)
+def test_a_head_learns_whatever_it_is_made_of(folder: Path, changes: dict[str, Any]) -> None:
+    training = {**LONG, **changes.get("training", {})}
+    settings = head_settings("sequence_classification", **{**changes, "training": training})
+    fitted = fit(folder, settings)
+    assert fitted.history[-1].train_loss < 0.5 * fitted.history[0].train_loss
+    assert fitted.description["dev_score"] > 0.6
+
+
+@EVERY_HEAD
+def test_two_trainings_give_the_same_bytes(
+    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    predictions = []
     for name in ("one", "two"):
         torch.rand(7)  # whatever the caller did to the global generator
-        fitted = fit(folder, task)
+        fitted = fit(folder, head_settings(task, **changes))
         (tmp_path / name).mkdir()
         save_head(tmp_path / name, fitted.head, fitted.description)
+        predictions.append(canonical_json(fitted.predictions["seed_5"]))
     for file in ("head.safetensors", "head.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert predictions[0] == predictions[1]
 
 
-def test_another_seed_gives_another_head(folder: Path) -> None:
-    one = fit(folder, "token_classification")
-    two = fit(folder, "token_classification", training={"seed": 6})
-    assert [e.train_loss for e in one.history] != [e.train_loss for e in two.history]
+@EVERY_HEAD
+def test_predictions_are_rows_that_evaluation_reads(
+    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = head_settings(task, **changes)
+    labels = read_labels(folder / "labels", settings.label)
+    rows = fit(folder, settings).predictions["seed_5"]
+    for name in ("dev", "test"):
+        expected = [i for i, s in zip(labels.ids, labels.splits, strict=True) if s == name]
+        assert [row["id"] for row in rows if row["split"] == name] == expected, "in corpus order"
+    path = tmp_path / "seed_5.jsonl"
+    path.write_text("".join(canonical_json(row) + "\n" for row in rows), encoding="utf-8")
+    assert read_predictions(path, labels)
+    keys = {"class": "label", "classes": "labels", "number": "value"}.get(labels.kind, "tags")
+    probabilities = set() if labels.kind == "number" else {"probabilities"}
+    assert all(set(row) == {"id", "split", keys} | probabilities for row in rows)
+
+
+@EVERY_HEAD
+def test_the_dev_score_is_that_of_the_predictions_on_dev(
+    folder: Path, task: Task, changes: dict[str, Any]
+) -> None:
+    settings = head_settings(task, **changes)
+    labels = read_labels(folder / "labels", settings.label)
+    gold = [v for v, s in zip(labels.values, labels.splits, strict=True) if s == "dev"]
+    fitted = fit(folder, settings)
+    rows = [row for row in fitted.predictions["seed_5"] if row["split"] == "dev"]
+    score = dev_score(settings.training.metric, labels.kind, gold, rows)
+    assert fitted.description["dev_score"] == score
+    best = fitted.description["best_epoch"]
+    assert fitted.history[best - 1].dev_score == score
+    assert score == max(epoch.dev_score for epoch in fitted.history)
+
+
+def test_of_several_seeds_all_predict_and_the_best_on_dev_is_kept(folder: Path) -> None:
+    task: Task = "multilabel_classification"
+    said: list[str] = []
+    seeds = (5, 6, 7)
+    together = fit(folder, head_settings(task, training={"seeds": seeds}), say=said.append)
+    assert [line for line in said if line.startswith("seed")] == ["seed 5", "seed 6", "seed 7"]
+    alone = {seed: fit(folder, head_settings(task, training={"seeds": (seed,)})) for seed in seeds}
+    assert len({canonical_json(one.predictions[f"seed_{s}"]) for s, one in alone.items()}) == len(
+        seeds
+    )
+    expected = [alone[seed].predictions[f"seed_{seed}"] for seed in seeds]
+    assert list(together.predictions) == [f"seed_{seed}" for seed in seeds]
+    assert list(together.predictions.values()) == expected
+    scores = {seed: one.description["dev_score"] for seed, one in alone.items()}
+    best = max(seeds, key=lambda seed: (scores[seed], -seed))
+    assert len(set(scores.values())) > 1
+    kept = alone[best]
+    assert together.description["seed"] == best
+    assert together.history == kept.history
+    settings = together.description["settings"]
+    assert settings["training"]["seeds"] == list(seeds)
+    assert {**together.description, "settings": {}} == {**kept.description, "settings": {}}
+    for name, value in together.head.state_dict().items():
+        assert torch.equal(value, kept.head.state_dict()[name])
+
+
+def test_of_equal_seeds_the_first_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.training.fit.dev_score", lambda *_: 0.5)
+    settings = head_settings("sequence_classification", training={"seeds": (9, 3), "epochs": 1})
+    assert fit(folder, settings).description["seed"] == 9
 
 
 def test_training_leaves_the_global_generator_alone(folder: Path) -> None:
     before = torch.get_rng_state()
-    fit(folder, "sequence_classification")
+    fit(folder, head_settings("sequence_classification", training={"epochs": 1}))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_a_saved_head_predicts_what_it_predicted(folder: Path, task: Task, tmp_path: Path) -> None:
-    fitted = fit(folder, task, layers=(2, -1), recurrent={"num_layers": 2})
+@EVERY_HEAD
+def test_a_saved_head_predicts_what_it_predicted(
+    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = head_settings(
+        task, layers=(2, -1), combine="mix", recurrent={"num_layers": 2}, **changes
+    )
+    fitted = fit(folder, settings)
     save_head(tmp_path, fitted.head, fitted.description)
     head, description = load_head(tmp_path, device=CPU)
     assert description == fitted.description
     assert description["layers"] == [2, 3]
-    tokens = torch.randn(30, description["input_size"])
-    from pipeline.heads.packing import pack_batch
+    data = head_data(folder, settings)
+    states = MappedStates(open_features(folder / "features"), [2, 3])
+    outputs = [assess(h, states, data.splits["test"], device=CPU)[0] for h in (head, fitted.head)]
+    for one, other in zip(*outputs, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.best, other.best)
 
-    batch = pack_batch([10, 20])
-    assert torch.equal(head(tokens, batch), fitted.head.eval()(tokens, batch))
+
+def test_the_description_says_what_the_head_is(folder: Path) -> None:
+    settings = head_settings("multilabel_classification", layers=(2, -1))
+    description = json.loads(json.dumps(fit(folder, settings).description))
+    assert description["settings"] == json.loads(settings.model_dump_json())
+    assert description["kind"] == "classes"
+    assert description["labels"] == ["beasts", "cold", "sky"]
+    assert set(description["thresholds"]) == set(description["labels"])
+    assert description["width"] == 64
+    assert description["layers"] == [2, 3]
+    assert (description["fold"], description["seed"]) == (None, 5)
+    hidden, width = 16, 2 * 64
+    recurrent = 2 * 4 * hidden * (width + hidden + 2)
+    assert description["parameters"] == recurrent + (2 * hidden + 1) * 3
 
 
-def test_predictions_cover_dev_and_test_in_corpus_order(folder: Path) -> None:
-    labels = read_labels(folder / "labels", "kind")
-    fitted = fit(folder, "sequence_classification")
-    for name in ("dev", "test"):
-        expected = [i for i, s in zip(labels.ids, labels.splits, strict=True) if s == name]
-        rows = [row for row in fitted.predictions if row["split"] == name]
-        assert [row["id"] for row in rows] == expected
-        for row in rows:
-            assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-            assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+def test_only_several_classes_have_thresholds(folder: Path) -> None:
+    for task in TASKS:
+        thresholds = fit(folder, head_settings(task, training={"epochs": 1})).description[
+            "thresholds"
+        ]
+        assert (thresholds is not None) == (task == "multilabel_classification")
+
+
+def test_thresholds_are_what_predictions_go_by(folder: Path) -> None:
+    fitted = fit(folder, head_settings("multilabel_classification"))
+    thresholds = fitted.description["thresholds"]
+    for row in fitted.predictions["seed_5"]:
+        chosen = [n for n, p in row["probabilities"].items() if p >= thresholds[n]]
+        assert row["labels"] == chosen
+
+
+@pytest.mark.parametrize(
+    ("layers", "combine", "learnt"),
+    [
+        ((-1,), "concat", False),
+        ((2, -1), "concat", False),
+        ((-1,), "mix", False),
+        ((2, -1), "mix", True),
+    ],
+)
+def test_the_share_of_each_layer_is_told(
+    folder: Path, layers: tuple[int, ...], combine: str, learnt: bool
+) -> None:
+    shares = fit(folder, head_settings("regression", layers=layers, combine=combine)).shares
+    assert list(shares) == ([3] if layers == (-1,) else [2, 3])
+    if learnt:
+        assert sum(shares.values()) == pytest.approx(1)
+        assert shares[2] != shares[3]
+    else:
+        assert set(shares.values()) == {1.0}
+
+
+def short_training(
+    folder: Path, scores: Callable[[], float], **training: Any
+) -> tuple[list[Epoch], list[dict[str, torch.Tensor]], dict[str, torch.Tensor], list[float]]:
+    """History, weights after each epoch and at the end, and losses of the steps."""
+    settings = head_settings("sequence_classification", training=training)
+    data = head_data(folder, settings)
+    head = new_head(settings, data, width=64)
+    kept: list[dict[str, torch.Tensor]] = []
+    steps: list[float] = []
+
+    def remember(_: Epoch) -> None:
+        kept.append({name: value.clone() for name, value in head.state_dict().items()})
+
+    history = train(
+        head,
+        MappedStates(open_features(folder / "features"), [3]),
+        train_split=data.splits["train"],
+        dev_split=data.splits["dev"],
+        dev_score=lambda _: scores(),
+        settings=settings.training,
+        seed=1,
+        device=CPU,
+        report=remember,
+        on_step=steps.append,
+    )
+    return history, kept, head.state_dict(), steps
 
 
 def test_the_best_epoch_is_kept_and_patience_ends_training(folder: Path) -> None:
-    from pipeline.training import loop
-    from pipeline.training.examples import bring_together
-
-    settings = head_settings("sequence_classification", training={"epochs": 9, "patience": 2})
-    features = open_features(folder / "features")
-    data = bring_together(
-        read_labels(folder / "labels", "kind"), features, "sequence_classification"
-    )
-    states = CachedStates(features, [3], CPU)
-    from pipeline.heads.model import Head
-
-    head = Head(
-        task="sequence_classification",
-        input_size=states.width,
-        labels=2,
-        recurrent=settings.recurrent,
-    )
     scores = iter([0.1, 0.9, 0.5, 0.9, 0.95])
-    kept: list[dict[str, torch.Tensor]] = []
-
-    def remember(epoch: Epoch) -> None:
-        kept.append({name: value.clone() for name, value in head.state_dict().items()})
-
-    history = loop.train(
-        head,
-        states,
-        train_split=data.splits["train"],
-        dev_split=data.splits["dev"],
-        score=lambda _: next(scores),
-        settings=settings.training,
-        device=CPU,
-        report=remember,
-    )
+    history, kept, final, _ = short_training(folder, lambda: next(scores), epochs=9, patience=2)
     assert len(history) == 4, "two epochs without a better score than the second"
-    for name, value in head.state_dict().items():
+    for name, value in final.items():
         assert torch.equal(value, kept[1][name])
 
 
-def test_probabilities_do_not_depend_on_the_batch(
+def test_the_rate_falls_to_zero_in_a_corpus_of_blocks_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.training import loop
-    from pipeline.training.examples import bring_together
+    """Each block ends in a short batch, so that there are more steps than were counted on."""
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
 
-    features = open_features(folder / "features")
-    data = bring_together(read_labels(folder / "labels", "tags"), features, "token_classification")
-    states = CachedStates(features, [3], CPU)
-    head = fit(folder, "token_classification").head
-    results = []
-    for size in (64, 5, 1):
-        monkeypatch.setattr(loop, "SCORING_BATCH", size)
-        results.append(predict(head, states, data.splits["dev"], device=CPU)[0])
-    for one, five, sixty_four in zip(*results, strict=True):
-        assert np.array_equal(one, five)
-        assert np.array_equal(one, sixty_four)
+    def watching(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watching)
+    monkeypatch.setattr(batches, "BLOCK_TOKENS", 100)
+    monkeypatch.setattr(batches, "_STRETCH_TOKENS", 20)
+    short_training(folder, lambda: 0.0, epochs=2, schedule="linear", warmup=0.1)
+    assert len(rates) > 2 * -(-72 // 8)
+    top = int(np.argmax(rates))
+    assert 0 < rates[0] < rates[top] == 0.01
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[-1] == 0
 
 
 def test_a_loss_that_is_no_number_stops_training(folder: Path) -> None:
+    wild = {"learning_rate": 1e37, "gradient_clip": 1e37}
     with pytest.raises(TrainingError, match="lower learning_rate"):
-        fit(
-            folder,
-            "sequence_classification",
-            training={"learning_rate": 1e37, "gradient_clip": 1e37},
-        )
+        fit(folder, head_settings("sequence_classification", training=wild))
 
 
 def test_a_layer_that_is_not_kept_is_named(folder: Path) -> None:
     with pytest.raises(StoreError, match="layer 1 is not kept"):
-        fit(folder, "sequence_classification", layers=(1,))
+        fit(folder, head_settings("sequence_classification", layers=(1,)))
 
 
 def test_damaged_features_stop_training(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -181,14 +313,7 @@ def test_damaged_features_stop_training(tiny_encoder: Path, tmp_path: Path) -> N
     victim.unlink()
     victim.write_bytes(damaged)
     with pytest.raises(StoreError, match="is damaged"):
-        fit(where, "sequence_classification")
-
-
-def test_words_without_a_token_have_no_prediction() -> None:
-    probabilities = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], np.float32)
-    tags, confidences = word_tags(probabilities, np.array([1, -1, 2]), ["O", "B-x"])
-    assert tags == ["O", None, "B-x"]
-    assert confidences == [0.8, None, 0.7]
+        fit(where, head_settings("sequence_classification"))
 
 
 def test_training_does_not_import_transformers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         Example(f"again {number}", example.text, example.labels, 1)
         for number, example in enumerate(examples[:5])
     ]
-    long = Example("long", ("wolf",) * 60, {"kind": "other", "tags": ("B-beast",) * 60}, 1)
+    (long,) = (replace(one, id="long") for one in labelled([("wolf",) * 60]))
     where = prepared(tmp_path_factory.mktemp("probe"), [*examples, *twice, long])
     extracted(where, tiny_encoder, storage_dtype="float16")
     return where

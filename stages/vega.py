@@ -1,0 +1,67 @@
+"""Copies the plotting library from its package into the project, for pages that work offline.
+
+Only for those who move to another version: what it writes is part of the repository.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.errors import MachineError
+from pipeline.files import write_text
+from stages.command import StageCommand
+
+VEGA_LITE = "6.4"
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Plots</title>
+{refresh_tag}
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem; color: #1d2329; background: #fff }}
+body > div {{ margin: 0 0 2.5rem; overflow-x: auto }}
+table {{ border-collapse: collapse }}
+th, td {{ padding: .25rem .75rem .25rem 0; text-align: left }}
+</style>
+<script>
+{vega}</script>
+</head>
+<body>
+{plot_divs}
+</body>
+</html>
+"""
+
+
+@click.command(cls=StageCommand)
+@click.option("--script", type=click.Path(path_type=Path), default="pipeline/report/assets/vega.js")
+@click.option("--template", type=click.Path(path_type=Path), default=".dvc/plots.html")
+def main(script: Path, template: Path) -> None:
+    """Writes the script of Vega, Vega-Lite and Vega-Embed, and with it a page for `dvc plots`."""
+    try:
+        from vl_convert import javascript_bundle
+    except ModuleNotFoundError:
+        raise MachineError(
+            "there is no package vl_convert; `pip install vl-convert-python`"
+        ) from None
+    # In a function of its own: the bundle's short names would be those of every other script.
+    bundle = javascript_bundle(None, VEGA_LITE)  # type: ignore[arg-type]
+    vega = f"(() => {{\n{bundle}\n}})();\n"
+    write_text(script, vega)
+    write_text(template, dvc_page(vega))
+    click.echo(f"{script} and {template}: Vega-Lite {VEGA_LITE}, {len(vega) / 1e6:.2f} MB each")
+
+
+def dvc_page(vega: str) -> str:
+    """The template of `dvc plots`, which puts its plots where the placeholder stands."""
+    # DVC replaces these three by name; {scripts} is left out, for it would name a CDN.
+    return PAGE.format(vega=vega, refresh_tag="{refresh_tag}", plot_divs="{plot_divs}")
+
+
+if __name__ == "__main__":
+    main()
