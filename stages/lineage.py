@@ -25,7 +25,6 @@ from pipeline.lineage.rebuild import (
     provide,
     run_stages,
 )
-from pipeline.lineage.records import Item
 from pipeline.lineage.trace import Lineage, trace
 from pipeline.lineage.versions import SAMPLES, commit_versions, encoders_of, torch_of_head
 from pipeline.store.dvc_cache import DvcCache
@@ -90,7 +89,7 @@ def _check(
     click.echo(f"runs {', '.join(stage.name for stage in plan.stages)}")
     for item in plan.start:
         click.echo(f"takes {item.path} from DVC's cache")
-    _fetch_missing(root, lineage.commit.sha, plan, cache)
+    _fetch_missing(root, plan, cache)
     start = time.monotonic()
     with clone_of(root, lineage.commit.sha) as clone:
         provide(plan.start, cache, clone)
@@ -135,19 +134,24 @@ def _cache_without_remote(root: Path, cache: DvcCache) -> Path | None:
     return some.parents[3]
 
 
-def _fetch_missing(root: Path, commit: str, plan: Plan, cache: DvcCache) -> None:
+def _fetch_missing(root: Path, plan: Plan, cache: DvcCache) -> None:
     """Brings what the rebuild starts from into DVC's cache, from the remote if there is one."""
     missing = [item for item in plan.start if not holds(cache, item)]
     if not missing:
         return
+    from dvc.config import ConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc_data.hashfile.hash_info import HashInfo
 
+    names = ", ".join(item.path for item in missing)
+    click.echo(f"pulls {names}")
     try:
+        # By digest: `fetch` at another commit would read where the remote is from that commit.
         with Repo(str(root)) as repo:
-            repo.fetch([item.path for item in missing], revs=[commit], workspace=False)
-    except DvcException as error:
-        raise LineageError(f"{_names(missing)}: not in DVC's cache, and {error}") from error
+            repo.cloud.pull([HashInfo("md5", item.digest) for item in missing])
+    except (DvcException, ConfigError) as error:
+        raise LineageError(f"{names}: not in DVC's cache, and {error}") from error
 
 
 def _why(lineage: Lineage, versions: Versions, plan: Plan, cache: DvcCache) -> str:
@@ -166,10 +170,6 @@ def _why(lineage: Lineage, versions: Versions, plan: Plan, cache: DvcCache) -> s
         logged=[entry for item in extracted for entry in machines_of(item, cache, store_path())],
         machine=describe_machine(choose_device(), use_threads()),
     )
-
-
-def _names(items: list[Item]) -> str:
-    return ", ".join(item.path for item in items)
 
 
 if __name__ == "__main__":

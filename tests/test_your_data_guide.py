@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from console import matches
 from dvc_project import Project, make_project
 from import_graph import ROOT
 from ruamel.yaml import YAML
@@ -29,15 +30,6 @@ def sessions() -> list[tuple[str, str]]:
                 command = f"{command}\n{body}\nEND"
             found.append((command, output))
     return found
-
-
-def matches(expected: str, output: str) -> bool:
-    """Whether an output is the expected one, where ``...`` stands for anything."""
-    lines = [
-        "(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n"
-        for line in expected.splitlines()
-    ]
-    return re.fullmatch("".join(lines), output) is not None
 
 
 @pytest.fixture(scope="module")

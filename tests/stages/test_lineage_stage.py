@@ -11,6 +11,8 @@ import pytest
 from dvc_project import Project
 from tracked import flip
 
+from pipeline.files import md5_file
+
 
 @pytest.fixture(scope="module")
 def clone(pushed: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -66,9 +68,13 @@ def test_a_head_of_an_earlier_commit_is_made_again(clone: Project, kept: Path) -
 
 
 def test_features_are_extracted_anew_where_it_is_asked_for(clone: Project) -> None:
+    encoder = clone.folder / "data" / "encoders" / "minilm" / "model.safetensors"
+    digest = md5_file(encoder)
+    (clone.folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]).unlink()
     code, lines, errors = lineage(clone, "data/features/tweets", "--check")
     assert code == 0, errors
     assert "runs prepare@tweets, extract@tweets" in lines
+    assert "pulls data/encoders/minilm" in lines
     assert "takes data/encoders/minilm from DVC's cache" in lines
     assert "same      data/features/tweets" in lines
     assert "60 rows" in errors  # none of them from the store, or from DVC's cache
