@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.corpus.records import Text
-from pipeline.corpus.storage import TEXTS, Labels, read_labels, read_texts
+from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.predictions import Predictions, read_predictions
 from pipeline.files import md5_file
@@ -45,7 +45,7 @@ class HeadInput:
         labels: the column that it learns.
         predictions: of the seed that was kept, by id.
         tables: ``history``, ``scores``, ``layers`` and ``calibration``, by name.
-        digests: MD5 by path, as ``dvc.lock`` has it, of the files that the numbers come from.
+        digests: MD5 by path, of the files that the numbers come from.
     """
 
     name: str
@@ -149,27 +149,39 @@ def _head(places: Places, name: str) -> HeadInput:
     except (KeyError, TypeError):
         raise DataError(f"{model / 'head.json'}: of another version; run `dvc repro`") from None
     labels = read_labels(places.labels / corpus, column)
-    predictions = model / "predictions" / f"seed_{seed}.jsonl"
-    metrics = reports / "metrics.json"
-    sources = (
-        places.texts / corpus / TEXTS,
-        places.labels / corpus / "labels.jsonl",
-        model / "head.safetensors",
-        predictions,
-        metrics,
-    )
+    sources = {
+        "texts": places.texts / corpus / TEXTS,
+        "labels": places.labels / corpus / LABELS,
+        "head": model / "head.json",
+        "predictions": model / "predictions" / f"seed_{seed}.jsonl",
+    }
+    metrics = _json(reports / "metrics.json")
+    digests = {what: _read(path, md5_file) for what, path in sources.items()}
+    _check_scored(metrics, digests, sources)
     return HeadInput(
         name=name,
         description=description,
-        metrics=_json(metrics),
+        metrics=metrics,
         labels=labels,
-        predictions=read_predictions(predictions, labels),
+        predictions=read_predictions(sources["predictions"], labels),
         tables={
             table: _csv(reports / f"{table}.csv")
             for table in ("history", "scores", "layers", "calibration")
         },
-        digests={path.as_posix(): _read(path, md5_file) for path in sources},
+        digests={sources[what].as_posix(): digest for what, digest in digests.items()},
     )
+
+
+def _check_scored(
+    metrics: Mapping[str, Any], digests: Mapping[str, str], sources: Mapping[str, Path]
+) -> None:
+    """Only ``reports/`` is a dependency of the report: so the rest must be what it speaks of."""
+    scored = {row["file"]: row["md5"] for row in metrics.get("inputs", [])}
+    for what, digest in digests.items():
+        if scored.get(what) != digest:
+            raise DataError(
+                f"{sources[what]}: not the file that was scored; run `dvc repro` or `dvc checkout`"
+            )
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -195,4 +207,4 @@ def _read(path: Path, read: Callable[[Path], Read]) -> Read:
     try:
         return read(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+        raise DataError(f"{path}: no such file; run `dvc pull` or `dvc repro`") from None

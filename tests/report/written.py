@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.files import md5_file
 from pipeline.report.inputs import Inputs, Places, read_inputs
 
 SCRIPT = "<script>document.title = 'broken'</script>"
@@ -152,7 +153,6 @@ def _write_head(places: Places, head: str, rows: int) -> None:
     model, reports = places.models / head, places.reports / "heads" / head
     for seed in (13, 14):
         _write_lines(model / "predictions" / f"seed_{seed}.jsonl", predictions)
-    (model / "head.safetensors").write_bytes(b"weights")
     _write_json(model / "head.json", _description(head))
     _write_evaluation(places, head, labels, by_id(predictions, labels))
     epochs = [[1, 0.5, 0.6], [2, 0.25, 0.4]]
@@ -168,7 +168,15 @@ def _write_evaluation(
     runs = {13: dict(predictions), 14: dict(predictions)}
     found = evaluate(labels, texts, runs, kept=13, probe=dict(predictions))
     reports = places.reports / "heads" / head
-    _write_json(reports / "metrics.json", found.metrics)
+    model, corpus = places.models / head, CORPUS[head]
+    sources = {
+        "texts": places.texts / corpus / "texts.jsonl",
+        "labels": places.labels / corpus / "labels.jsonl",
+        "head": model / "head.json",
+        "predictions": model / "predictions" / "seed_13.jsonl",
+    }
+    inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
+    _write_json(reports / "metrics.json", {**found.metrics, "inputs": inputs})
     _write_csv(reports / "confusion.csv", ["actual", "predicted"], found.confusion)
     _write_csv(
         reports / "calibration.csv",
