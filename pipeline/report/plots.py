@@ -157,7 +157,7 @@ def calibration_spec(bins: Values) -> Spec:
     }
     points = {
         "data": {"values": bins},
-        "mark": {"type": "line", "point": {"size": 60}, "tooltip": True},
+        "mark": {"type": "point", "filled": True, "size": 80, "tooltip": True},
         "encoding": {
             "x": {**x, "field": "confidence", "title": "how sure"},
             "y": {**x, "field": "accuracy", "title": "how often right"},

@@ -89,7 +89,7 @@ def flat(tree: Mapping[str, Any], *, skip: Iterable[str] = ()) -> dict[str, Any]
     """The leaves of nested mappings, by their path in words."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        name = str(key).replace("_", " ")
+        name = key if "." in key else key.replace("_", " ")  # but not in the name of a file
         if key in skip:
             continue
         if isinstance(value, Mapping):
