@@ -19,7 +19,7 @@ Rows = list[dict[str, str]]
 """A CSV file: a dictionary per line."""
 
 Read = TypeVar("Read")
-STUDY_TABLES = ("trials.csv", "layers.csv")
+STUDY_TABLES = ("trials.csv", "layers.csv", "labels.csv")
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def read_inputs(
 
 
 def read_studies(folder: Path) -> list[StudyInput]:
-    """The studies that are there, sorted by name; there may be none, and no folder either."""
+    """The studies that are there, by name; there may be none. Hidden folders are none."""
     studies = []
-    for path in sorted(folder.glob("*/")):
+    for path in sorted(folder.glob("[!.]*/")):
         tables = {name: _csv(path / name) for name in STUDY_TABLES if (path / name).is_file()}
         if tables:
             studies.append(StudyInput(path.name, tables))

@@ -242,78 +242,81 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
     )
 
 
-def trials_spec(scores: Sequence[tuple[float, float]], title: str) -> Spec:
-    """Points and a step line: the score of each trial, and the best so far."""
-    best = float("-inf")
-    values = []
-    for trial, score in sorted(scores):
-        best = max(best, score)
-        values.append({"trial": trial, "score": score, "best": best})
-    x = {"field": "trial", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}}
-    return _plot(
-        {
-            "data": {"values": values},
-            "layer": [
-                {
-                    "mark": {"type": "line", "interpolate": "step-after"},
-                    "encoding": {
-                        "x": x,
-                        "y": {**y, "field": "best"},
-                        "color": {
-                            "datum": "best so far",
-                            "scale": {"domain": ["a trial", "best so far"]},
-                            "legend": {"title": None, "orient": "top"},
-                        },
-                    },
-                },
-                {
-                    "mark": {"type": "point", "filled": True, "size": 50, "tooltip": True},
-                    "encoding": {
-                        "x": x,
-                        "y": {**y, "field": "score"},
-                        "color": {"datum": "a trial"},
-                    },
-                },
-            ],
-        },
-        height=240,
-    )
-
-
-def layers_spec(rows: Values, title: str) -> Spec:
-    """Points with intervals, one series beside the other at each layer.
+def trials_spec(trials: Values) -> Spec:
+    """Points and a step line: the score of each trial, and the best so far.
 
     Args:
-        rows: with ``layer``, ``series`` and ``value``, and perhaps ``low`` and ``high``.
-        title: of the vertical axis.
+        trials: with ``trial``, ``score`` and ``state``; only complete ones can be the best.
     """
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    best: float | None = None
+    values = []
+    for row in sorted(trials, key=lambda row: float(row["trial"])):
+        if row["state"] == "complete":
+            best = row["score"] if best is None else max(best, row["score"])
+        values.append({**row, "best": best})
+    states = sorted({str(row["state"]) for row in trials})
+    x = {"field": "trial", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
+    y = {"type": "quantitative", "title": "score on dev", "scale": {"zero": False}}
+    color = {"scale": {"domain": [*states, "best so far"]}}
+    line = {
+        "mark": {"type": "line", "interpolate": "step-after"},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "best"},
+            "color": {
+                **color,
+                "datum": "best so far",
+                "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
+            },
+        },
+    }
+    points = {
+        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "tooltip": True},
+        "encoding": {
+            "x": x,
+            "y": {**y, "field": "score"},
+            "color": {**color, "field": "state", "type": "nominal"},
+        },
+    }
+    return _plot({"data": {"values": values}, "layer": [line, points]}, height=240)
+
+
+def layers_spec(rows: Values) -> Spec:
+    """Points with intervals, one series beside the other at each reading of the layers.
+
+    Args:
+        rows: with ``reading``, ``series`` and ``score``, and perhaps ``low`` and ``high``.
+    """
+    readings = list(dict.fromkeys(row["reading"] for row in rows))
     series = list(dict.fromkeys(row["series"] for row in rows))
     shared = {
-        "x": {"field": "layer", "type": "ordinal", "sort": layers, "axis": {"labelAngle": 0}},
+        "x": {
+            "field": "reading",
+            "type": "ordinal",
+            "sort": readings,
+            "title": None,
+            "axis": {"labelAngle": 0, "labelOverlap": True},
+        },
         "xOffset": {"field": "series", "type": "nominal", "sort": series},
         "color": {
             "field": "series",
             "type": "nominal",
             "scale": {"domain": series},
-            "legend": {"title": None, "orient": "top"} if len(series) > 1 else None,
+            "legend": {"title": None, "orient": "top"},
         },
     }
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}}
-    layer: list[Spec] = [
-        {
-            "data": {"values": [row for row in rows if row.get("low") is not None]},
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {**shared, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-        },
-        {
-            "data": {"values": list(rows)},
-            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": True},
-            "encoding": {**shared, "y": {**y, "field": "value"}},
-        },
-    ]
-    return _plot({"layer": layer}, height=260)
+    y = {"type": "quantitative", "title": "score on dev", "scale": {"zero": False}}
+    intervals = {
+        "data": {"values": [row for row in rows if row["low"] is not None]},
+        "mark": {"type": "rule", "strokeWidth": 2},
+        "encoding": {**shared, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+    }
+    points = {
+        "data": {"values": list(rows)},
+        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": True},
+        "encoding": {**shared, "y": {**y, "field": "score"}},
+    }
+    return _plot({"layer": [intervals, points]}, height=260)
 
 
 def _plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:

@@ -149,19 +149,32 @@ def test_a_study_has_whatever_columns_its_tables_have():
     assert [column.number for column in view.tables[0].columns] == [True, True, False]
     assert view.notes == [f"trials.csv: the first {MOST_ROWS} of {MOST_ROWS + 1} rows."]
     assert len(view.plots) == 1
-    unknown = study_view(StudyInput("odd", {"trials.csv": [{"a": "1"}], "layers.csv": []}))
-    assert unknown.plots == []
+    unknown = {"trials.csv": [{"a": "1"}], "layers.csv": [], "labels.csv": [{"label": "x"}]}
+    assert study_view(StudyInput("odd", unknown)).plots == []
 
 
-def test_the_best_so_far_never_falls():
+def test_the_best_so_far_never_falls_and_is_of_a_complete_trial():
+    scores = [(0.9, "pruned"), (0.2, "complete"), (0.5, "complete"), (0.3, "complete")]
     rows = [
-        {"number": str(place), "value": str(score)}
-        for place, score in enumerate([0.2, 0.5, 0.3, "", 0.6])
+        {"trial": str(place), "score": str(score), "state": state}
+        for place, (score, state) in enumerate([*scores, ("", "failed"), (0.6, "complete")])
     ]
     (plot,) = study_view(StudyInput("cells", {"trials.csv": rows})).plots
     values = plot.spec["data"]["values"]
-    assert [row["best"] for row in values] == [0.2, 0.5, 0.5, 0.6]
-    assert [row["trial"] for row in values] == [0, 1, 2, 4]
+    assert [row["best"] for row in values] == [None, 0.2, 0.5, 0.5, 0.6]
+    assert [row["trial"] for row in values] == [0, 1, 2, 3, 5]
+
+
+def test_readings_of_layers_are_drawn_with_the_intervals_that_they_have():
+    row = {"reading": "layer 4", "head_score": "0.5", "head_low": "0.4", "head_high": "0.6"}
+    row |= {"head_floor": "0.1", "probe_score": "0.3", "probe_low": "", "probe_control": "0.2"}
+    (plot,) = study_view(StudyInput("layers", {"layers.csv": [row]})).plots
+    points = plot.spec["layer"][1]["data"]["values"]
+    assert [(point["series"], point["score"], point["low"]) for point in points] == [
+        ("head", 0.5, 0.4),
+        ("linear probe", 0.3, None),
+        ("head on random weights", 0.1, None),
+    ]
 
 
 def test_every_plot_is_vega_lite(inputs):

@@ -84,13 +84,13 @@ def write_all(folder: Path, heads: Iterable[str] = tuple(KINDS), *, rows: int = 
     (places.studies / "widths").mkdir(parents=True)
     _write_csv(
         places.studies / "widths" / "trials.csv",
-        ["trial", "dev_score", "heads.names.recurrent.hidden_size"],
-        [[0, 0.4, 64], [1, 0.5, 128], [2, "", 256]],
+        ["trial", "state", "score", "recurrent.hidden_size"],
+        [[0, "complete", 0.4, 64], [1, "pruned", 0.5, 128], [2, "failed", "", 256]],
     )
     _write_csv(
         places.studies / "widths" / "layers.csv",
-        ["layer", "model", "dev_score", "dev_score_low", "dev_score_high"],
-        [["0", "head", 0.3, 0.2, 0.4], ["mix", "head", 0.6, 0.5, 0.7], ["0", "probe", 0.2, "", ""]],
+        ["reading", "layers", "head_score", "head_low", "head_high", "head_floor", "probe_score"],
+        [["layer 0", "0", 0.3, 0.2, 0.4, 0.1, 0.2], ["mix", "0 1", 0.6, 0.5, 0.7, "", ""]],
     )
     return places
 
