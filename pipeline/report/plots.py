@@ -257,17 +257,14 @@ def trials_spec(trials: Values) -> Spec:
     states = sorted({str(row["state"]) for row in trials})
     x = {"field": "trial", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
     y = {"type": "quantitative", "title": "score on dev", "scale": {"zero": False}}
-    color = {"scale": {"domain": [*states, "best so far"]}}
+    legend = {"title": None, "orient": "top", "symbolOpacity": 1}
+    color = {"scale": {"domain": [*states, "best so far"]}, "legend": legend}
     line = {
         "mark": {"type": "line", "interpolate": "step-after"},
         "encoding": {
             "x": x,
             "y": {**y, "field": "best"},
-            "color": {
-                **color,
-                "datum": "best so far",
-                "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
-            },
+            "color": {**color, "datum": "best so far", "title": None},
         },
     }
     points = {
@@ -275,7 +272,7 @@ def trials_spec(trials: Values) -> Spec:
         "encoding": {
             "x": x,
             "y": {**y, "field": "score"},
-            "color": {**color, "field": "state", "type": "nominal"},
+            "color": {**color, "field": "state", "type": "nominal", "title": None},
         },
     }
     return _plot({"data": {"values": values}, "layer": [line, points]}, height=240)

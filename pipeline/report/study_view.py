@@ -53,7 +53,7 @@ def study_view(study: StudyInput) -> StudyView:
 
 
 def _table(caption: str, rows: Rows) -> Table:
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row if row[name]))
     cells = [[value_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
     numeric = [
         any(isinstance(row[place].sort, int | float) for row in cells)

@@ -73,7 +73,7 @@ def value_cell(value: object) -> Cell:
     if isinstance(value, int):
         return count_cell(value)
     if isinstance(value, float):
-        small = value != 0 and abs(value) < 0.001
+        small = value != 0 and abs(value) < 0.01
         return Cell(f"{value:.3g}" if small else number(value), sort=value)
     return Cell("–") if value is None else text_cell(str(value))
 
