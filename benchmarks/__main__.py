@@ -12,6 +12,7 @@ NAMES = (
     "epoch_bert_base",
     "read",
     "trial",
+    "sweep",
     "edit",
     "noop",
     "memory",

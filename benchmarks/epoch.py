@@ -139,7 +139,7 @@ def compare(
     cached = _cached(work)
     _same_loss(work, peer, cached)
     contestants: dict[str, Callable[[], object]] = {
-        "encoder in the loop": _encoder_in_the_loop(work, peer, encoder)
+        "encoder in the loop": encoder_in_the_loop(work, peer, encoder)
     }
     if with_packed:
         contestants["packed sequences"] = lambda: _epoch(work, peer, _from_cache(cached))
@@ -218,7 +218,8 @@ def _from_cache(cached: Sequence[Tensor]) -> States:
     return lambda members: pad_sequence([cached[member] for member in members], batch_first=True)
 
 
-def _encoder_in_the_loop(work: Work, peer: PlainHead, encoder: Path) -> Callable[[], None]:
+def encoder_in_the_loop(work: Work, peer: PlainHead, encoder: Path) -> Callable[[], None]:
+    """An epoch as a plain script trains: the encoder, frozen, runs on every batch."""
     from transformers import AutoModel
 
     model = AutoModel.from_pretrained(encoder, local_files_only=True).eval()

@@ -45,10 +45,27 @@ def change_params(folder: Path) -> Iterator[Any]:
 
 def dvc(folder: Path, *arguments: str) -> str:
     """Runs DVC in a project, and returns what it printed."""
+    return _run(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+def stage(folder: Path, name: str, *arguments: str) -> str:
+    """Runs ``stages.<name>`` in a project, and returns what it printed."""
+    return _run(folder, sys.executable, "-m", f"stages.{name}", *arguments)
+
+
+def commit(folder: Path) -> None:
+    """Commits all that git tracks of a project: experiments stand on a commit."""
+    shutil.copy(".gitignore", folder / ".gitignore")
+    _run(folder, "git", "add", "--all")
+    author = ("-c", "user.name=bench", "-c", "user.email=bench@example.org")
+    _run(folder, "git", *author, "commit", "--quiet", "--message", "benchmark")
+
+
+def _run(folder: Path, *command: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "FEATURE_STORE"}
     environment["PYTHONPATH"] = str(folder)
     return subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments],
+        command,
         cwd=folder,
         env=environment,
         check=True,

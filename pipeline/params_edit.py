@@ -1,17 +1,18 @@
-"""Adds rows to ``params.yaml`` and leaves every other character of it as it is."""
+"""Adds rows to ``params.yaml``, or changes values, and leaves every other character as it is."""
 
 from __future__ import annotations
 
+import copy
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from pipeline.errors import ParameterError
@@ -48,6 +49,77 @@ def add_rows(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> None:
     if not _reads_as(text, expected):  # a table in braces, or another layout of its own
         text = _rewritten(path, tables)
     write_text(path, text)
+
+
+def set_values(path: Path, row: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Changes values of a row; comments, order and layout stay.
+
+    Args:
+        path: the file of parameters.
+        row: the keys that lead to the row.
+        values: by path into the row, its keys joined by dots.
+
+    Raises:
+        ParameterError: the file cannot be read, or has no such row.
+    """
+    before = ParamsFile(path)
+    expected = copy.deepcopy(before.data)
+    changes = {(*row, *name.split(".")): value for name, value in values.items()}
+    for keys, value in changes.items():
+        node = expected
+        for depth, key in enumerate(keys[:-1], 1):
+            if not isinstance(node.get(key), dict):
+                raise before.error(keys[:depth], "there is no such row to change")
+            node = node[key]
+        node[keys[-1]] = _plain(value)
+    text = path.read_text(encoding="utf-8")
+    for keys, value in changes.items():
+        text = _with_value(text, keys, value)
+    if not _reads_as(text, expected):  # a key that was not there, or a layout of its own
+        text = _reset(path, changes)
+    write_text(path, text)
+
+
+def _with_value(text: str, keys: Sequence[str], value: Any) -> str:
+    """The text with one value changed or added; as it is where its layout is not a simple one."""
+    node: Node | None = YAML().compose(text)
+    for key in keys[:-1]:
+        node = _held(node, key)
+    if not isinstance(node, MappingNode) or not node.value:
+        return text
+    old = _held(node, keys[-1])
+    if old is None and node.flow_style:
+        end = node.value[-1][1].end_mark.index
+        return f"{text[:end]}, {keys[-1]}: {_inline(value)}{text[end:]}"
+    if old is None:
+        lines = text.splitlines(keepends=True)
+        indent = " " * node.value[0][0].start_mark.column
+        end = _last_line(node)
+        line = f"{indent}{keys[-1]}: {_inline(value)}\n"
+        return "".join([*lines[:end], line, *lines[end:]])
+    begin, end = old.start_mark.index, old.end_mark.index
+    if isinstance(old, CollectionNode) and not old.flow_style:  # a list on lines of its own
+        key = next(name for name, _ in node.value if name.value == keys[-1])
+        begin = key.end_mark.index + 1
+        end = len("".join(text.splitlines(keepends=True)[: _last_line(old)]).rstrip())
+        if "#" in text[begin:end]:
+            return text
+        return f"{text[:begin]} {_inline(value)}{text[end:]}"
+    return text[:begin] + _inline(value) + text[end:] if begin < end else text
+
+
+def _held(node: Node | None, key: str) -> Node | None:
+    pairs = node.value if isinstance(node, MappingNode) else []
+    return next((held for name, held in pairs if name.value == key), None)
+
+
+def _inline(value: Any) -> str:
+    """A value as it stands behind its key, in one line."""
+    dump = io.StringIO()
+    row = CommentedMap({"key": _styled(value, 3)})
+    row.fa.set_flow_style()
+    _writer().dump(row, dump)
+    return dump.getvalue().strip().removeprefix("{key: ").removesuffix("}")
 
 
 def _reads_as(text: str, expected: Any) -> bool:
@@ -130,6 +202,19 @@ def _rewritten(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> str:
     tree = yaml.load(path.read_text(encoding="utf-8"))
     for table, rows in tables.items():
         tree[table].update(_styled(rows))
+    dump = io.StringIO()
+    yaml.dump(tree, dump)
+    return dump.getvalue()
+
+
+def _reset(path: Path, changes: Mapping[tuple[str, ...], Any]) -> str:
+    yaml = _writer()
+    tree = yaml.load(path.read_text(encoding="utf-8"))
+    for keys, value in changes.items():
+        node = tree
+        for key in keys[:-1]:
+            node = node[key]
+        node[keys[-1]] = _styled(value, 3)
     dump = io.StringIO()
     yaml.dump(tree, dump)
     return dump.getvalue()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.corpus.folds import FEWEST
 from pipeline.corpus.settings import STORED_KIND, CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
@@ -20,10 +21,13 @@ from pipeline.params import ParamsFile, SectionType
 from pipeline.report.settings import ReportSettings
 from pipeline.store.layers import resolve_layer
 from pipeline.store.settings import FeaturesSettings
+from pipeline.sweeps.checked import read_sweep
+from pipeline.sweeps.settings import SweepSettings
+from pipeline.sweeps.space import options
 from stages.command import PARAMS, StageCommand
 
 TABLES = ("encoders", "corpora", "features", "heads")
-SECTIONS = (*TABLES, "report")
+SECTIONS = (*TABLES, "report", "sweeps")
 FOLDER = click.Path(path_type=Path)
 
 
@@ -35,6 +39,7 @@ class Tables:
     corpora: dict[str, CorpusSettings]
     features: dict[str, FeaturesSettings]
     heads: dict[str, HeadSettings]
+    sweeps: dict[str, SweepSettings]
 
 
 @click.command(cls=StageCommand)
@@ -61,9 +66,19 @@ def main(features_root: Path, encoders_root: Path, params_path: Path) -> None:
         _refers(params, ("heads", name, "features"), head.features, tables.features)
         row = tables.features[head.features]
         _check_head(params, name, head, tables.corpora[head.corpus], row)
-        _check_head_layers(params, name, head, row, depths, features_root / head.features)
+        folder = features_root / head.features
+        _check_head_layers(params, ("heads", name, "layers"), head, row, depths, folder)
+    for name, sweep in tables.sweeps.items():
+        head = tables.heads[sweep.head]
+        row, folder = tables.features[head.features], features_root / head.features
+        searched = sweep.space.get("layers")
+        for layers in () if searched is None else options(searched):
+            changed = head.model_copy(update={"layers": tuple(layers)})
+            place = ("sweeps", name, "space", "layers")
+            _check_head_layers(params, place, changed, row, depths, folder)
     _warn_of_changed_folders(tables.encoders, encoders_root)
-    counts = ", ".join(f"{name} {len(getattr(tables, name))}" for name in TABLES)
+    present = [*TABLES, *(["sweeps"] if "sweeps" in params.data else [])]
+    counts = ", ".join(f"{name} {len(getattr(tables, name))}" for name in present)
     click.echo(f"{params_path}: valid ({counts})")
 
 
@@ -83,6 +98,7 @@ def _read(params: ParamsFile) -> Tables:
         corpora=rows("corpora", CorpusSettings),
         features=rows("features", FeaturesSettings),
         heads=rows("heads", HeadSettings),
+        sweeps={name: read_sweep(params, name)[0] for name in params.data.get("sweeps", ())},
     )
 
 
@@ -146,6 +162,12 @@ def _check_head(
             f"features.{head.features} is of corpora.{row.corpus}, "
             f"the head of corpora.{head.corpus}",
         )
+    if corpus.split.folds is not None and corpus.split.folds < FEWEST:
+        raise params.error(
+            ("heads", name, "corpus"),
+            f"corpora.{head.corpus} has {corpus.split.folds} folds, a head needs {FEWEST} or more: "
+            "one for test, one for dev, and the others to learn from",
+        )
     if head.label not in corpus.labels:
         raise params.error(
             ("heads", name, "label"),
@@ -170,7 +192,7 @@ def _check_head(
 
 def _check_head_layers(
     params: ParamsFile,
-    name: str,
+    place: tuple[str, ...],
     head: HeadSettings,
     row: FeaturesSettings,
     depths: dict[str, int | None],
@@ -182,7 +204,8 @@ def _check_head_layers(
         index = layer if depth is None else resolve_layer(layer, depth)
         if index in kept:
             continue
-        keys = ("heads", name, "layers", position)
+        # Of a sweep, the field is a choice of layers, and no place in a list.
+        keys = (*place, position) if place[0] == "heads" else place
         if index is None:
             raise params.error(
                 keys,

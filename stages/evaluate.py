@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
+from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import LABELS, TEXTS, read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.predictions import read_predictions, read_seeds
+from pipeline.evaluation.predictions import read_probe, read_runs, run_files
 from pipeline.evaluation.table import summary
 from pipeline.files import atomic_file, canonical_json, md5_file, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
@@ -28,8 +29,8 @@ PATH = click.Path(path_type=Path)
 @click.argument("name")
 @click.option("--texts", type=PATH, required=True)
 @click.option("--labels", type=PATH, required=True)
-@click.option("--head", type=PATH, required=True, help="Says which seed was kept.")
-@click.option("--predictions", type=PATH, required=True, help="Folder with a file per seed.")
+@click.option("--head", type=PATH, required=True, help="Says which run was kept.")
+@click.option("--predictions", type=PATH, required=True, help="Folder with a file per run.")
 @click.option("--probe", type=PATH, help="Predictions of the linear probe.")
 @click.option("--metrics", type=PATH, required=True)
 @click.option("--confusion", type=PATH, required=True)
@@ -52,19 +53,20 @@ def main(
     """Writes metrics and mistakes of head NAME on dev and test, and tables for plots of test."""
     settings = ParamsFile(params_path).section(HeadSettings, "heads", name)
     column = read_labels(labels, settings.label)
-    kept = _kept_seed(head)
+    files = run_files(predictions, column, seeds=settings.training.seeds)
+    runs = read_runs(files, column)
     evaluation = evaluate(
         column,
         [text for _, text in read_texts(texts)],
-        read_seeds(predictions, column, kept=kept),
-        kept=kept,
-        probe=read_predictions(probe, column) if probe else None,
+        runs,
+        kept=_kept_run(head, runs),
+        probe=read_probe(probe, column) if probe else None,
     )
     sources = {
         "texts": texts / TEXTS,
         "labels": labels / LABELS,
         "head": head,
-        "predictions": predictions / f"seed_{kept}.jsonl",
+        **{path.name: path for path in files.values()},
     }
     # In a list: DVC shows as metrics what stands under names.
     inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
@@ -80,13 +82,15 @@ def main(
         click.echo(f"head {name}: {line}")
 
 
-def _kept_seed(path: Path) -> int:
+def _kept_run(path: Path, runs: Iterable[Run]) -> Run:
     try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["seed"])
+        head = json.loads(path.read_text(encoding="utf-8"))
+        kept = Run(head["fold"], head["seed"])
+        return next(run for run in runs if run == kept)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    except (KeyError, TypeError, ValueError):
-        raise DataError(f"{path}: names no seed; run `dvc repro`") from None
+    except (KeyError, TypeError, ValueError, StopIteration):
+        raise DataError(f"{path}: names no run of the head; run `dvc repro`") from None
 
 
 def _write_csv(path: Path, columns: list[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -16,6 +16,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.corpus.first_rows import ROWS
+from pipeline.corpus.folds import FEWEST
 from pipeline.corpus.formats import RawCorpus
 from pipeline.corpus.look import look
 from pipeline.corpus.problems import InvalidCorpusError
@@ -117,8 +118,8 @@ def _refuse_problems(path: Path, settings: CorpusSettings) -> None:
 
 def _head_rows(corpus: str, settings: CorpusSettings) -> dict[str, dict[str, Any]]:
     heads = {}
-    if settings.split.folds is not None:
-        click.echo("no head is added: heads learn from train, dev and test")
+    if settings.split.folds is not None and settings.split.folds < FEWEST:
+        click.echo(f"no head is added: heads need {FEWEST} folds or more")
         return {}
     for label, kind in settings.labels.items():
         name = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")

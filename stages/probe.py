@@ -37,10 +37,11 @@ def main(name: str, labels: Path, features: Path, out: Path, params_path: Path) 
         (folder / "probe.json").write_text(readable_json(fitted.description), encoding="utf-8")
         with (folder / "predictions.jsonl").open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(canonical_json(row) + "\n" for row in fitted.predictions)
-    for l2, score in fitted.description["dev_scores"].items():
-        chosen = ", chosen" if float(l2) == fitted.description["l2"] else ""
-        shown = "undefined" if score is None else f"{score:.4f}"
-        click.echo(f"probe of {name}: l2 {l2}: dev score {shown}{chosen}")
+    for fold, fit in fitted.description.get("folds", {None: fitted.description}).items():
+        for l2, score in fit["dev_scores"].items():
+            where = f"{fold.replace('_', ' ')}, " if fold else ""
+            chosen = ", chosen" if float(l2) == fit["l2"] else ""
+            click.echo(f"probe of {name}: {where}l2 {l2}: dev score {score:.4f}{chosen}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pipeline.training.fit import fit_head
 from stages.command import PARAMS, StageCommand
 
 PREDICTIONS = "predictions"
-"""Folder below a head's with a file per seed."""
+"""Folder below a head's with a file per run."""
 
 
 @click.command(cls=StageCommand)
@@ -69,8 +69,8 @@ def main(
     with atomic_directory(out) as folder:
         save_head(folder, fitted.head, fitted.description)
         (folder / PREDICTIONS).mkdir()
-        for seed, rows in fitted.predictions.items():
-            path = folder / PREDICTIONS / f"seed_{seed}.jsonl"
+        for run, rows in fitted.predictions.items():
+            path = folder / PREDICTIONS / f"{run}.jsonl"
             with path.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(canonical_json(row) + "\n" for row in rows)
     _write_csv(

@@ -6,12 +6,15 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from pipeline.environment import mkl_mode
+
+if TYPE_CHECKING:
+    from dvc_project import Project
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault(
@@ -118,6 +121,22 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("encoders") / "tiny"
     materialise(EncoderSettings(source=str(tiny_bert), revision=None), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project, built once: committed, and pushed to the remote ``shared``, a folder."""
+    from dvc_project import make_project
+
+    made = make_project(tmp_path_factory.mktemp("pushed"))
+    made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
+    made.dvc("remote", "add", "--default", "shared", str(tmp_path_factory.mktemp("remote")))
+    made.repro()
+    (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
+    made.run("git", "add", "--all")
+    made.run("git", "commit", "--quiet", "--message", "All of it")
+    made.dvc("push")
+    return made
 
 
 @pytest.fixture

@@ -75,9 +75,13 @@ def labelled(sentences: Sequence[tuple[str, ...]]) -> list[Example]:
     ]
 
 
-def prepared(folder: Path, examples: Sequence[Example] | None = None) -> Path:
+def prepared(
+    folder: Path, examples: Sequence[Example] | None = None, *, folds: int | None = None
+) -> Path:
     """Writes ``texts`` and ``labels`` of a corpus below ``folder``."""
-    corpus = prepare(examples or labelled(random_sentences(120)), CORPUS)
+    split = CORPUS.split if folds is None else SplitSettings(folds=folds)
+    settings = CORPUS.model_copy(update={"split": split})
+    corpus = prepare(examples or labelled(random_sentences(120)), settings)
     write_labels(folder / "labels", corpus, texts_sha256=write_texts(folder / "texts", corpus))
     return folder
 

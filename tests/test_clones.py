@@ -7,26 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dvc_project import Project, computed, make_project, ran
+from dvc_project import Project, computed, ran
 
 
-@pytest.fixture(scope="module")
-def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("remote")
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory, remote: Path) -> Project:
+@pytest.fixture
+def first(pushed: Project) -> Project:
     """Built, committed and pushed."""
-    made = make_project(tmp_path_factory.mktemp("first"))
-    made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
-    made.dvc("remote", "add", "--default", "shared", str(remote))
-    made.repro()
-    (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
-    made.run("git", "add", "--all")
-    made.run("git", "commit", "--quiet", "--message", "All of it")
-    made.dvc("push")
-    return made
+    return pushed
 
 
 def rewrite(path: Path, lines: list[str]) -> None:

@@ -12,7 +12,7 @@ from import_graph import ROOT
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParameterError
-from pipeline.params_edit import add_rows
+from pipeline.params_edit import add_rows, set_values
 
 DEFAULT = (ROOT / "tests" / "params.yaml").read_text(encoding="utf-8")
 ROW: dict[str, Any] = {
@@ -107,3 +107,80 @@ def test_a_row_that_is_there_is_not_replaced(tmp_path: Path):
 def test_a_table_that_is_not_there_is_refused(tmp_path: Path):
     with pytest.raises(ParameterError, match="corpora: must be a mapping of rows"):
         added(tmp_path, "heads: {}\n", {"corpora": {"mine": ROW}})
+
+
+CHANGES: dict[str, Any] = {
+    "recurrent.hidden_size": 64,
+    "training.learning_rate": 1e-05,
+    "layers": [4, -1],
+    "training.class_weights": "balanced",
+    "recurrent.locked_dropout": True,
+}
+
+
+def changed(folder: Path, text: str, row: str, values: dict[str, Any]) -> str:
+    path = folder / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    set_values(path, ("heads", row), values)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("row", ["news_topic", "tweet_entities"])
+def test_values_change_in_their_place_and_nothing_else_does(tmp_path: Path, row: str):
+    after = changed(tmp_path, DEFAULT, row, CHANGES)
+    expected = load(DEFAULT)
+    head = expected["heads"][row]
+    for path, value in CHANGES.items():
+        *parents, last = path.split(".")
+        node = head
+        for key in parents:
+            node = node[key]
+        node[last] = value
+    assert load(after) == expected
+    before = [line.split(":")[0].strip() for line in DEFAULT.splitlines()]
+    names = [line.split(":")[0].strip() for line in after.splitlines()]
+    assert [name for name in names if name in before] == before
+    assert after.count("#") == DEFAULT.count("#")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("heads:\n  a: {n: 1, m: 2} # why\n", "heads:\n  a: {n: 7, m: 2} # why\n"),
+        ("heads:\n  a: {m: 2}\n", "heads:\n  a: {m: 2, n: 7}\n"),
+        (
+            "heads:\n  a:\n    m: 2 # two\n# end\n",
+            "heads:\n  a:\n    m: 2 # two\n    n: 7\n# end\n",
+        ),
+        (
+            "heads:\n  a:\n    n:\n    - 4\n    - 5\n    m: 2\n",
+            "heads:\n  a:\n    n: 7\n    m: 2\n",
+        ),
+        ("heads:\n  a:\n    n: [1,\n      2]\n", "heads:\n  a:\n    n: 7\n"),
+        ("heads:\n  a:\n    n: 1", "heads:\n  a:\n    n: 7"),
+    ],
+)
+def test_a_value_may_be_laid_out_in_any_way(tmp_path: Path, text: str, expected: str):
+    assert changed(tmp_path, text, "a", {"n": 7}) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "heads:\n  a:\n    n:\n    m: 2\n",
+        "heads:\n  a:\n    n:\n    - 4 # four\n    - 5\n    m: 2\n",
+        "heads:\n  a: {}\n",
+        "heads: {a: &x {n: 1}, b: *x}\n",
+    ],
+)
+def test_a_layout_of_its_own_is_read_back_all_the_same(tmp_path: Path, text: str):
+    expected = load(text)
+    expected["heads"]["a"] = {**expected["heads"]["a"], "n": [7, None]}
+    if "&x" in text:
+        expected["heads"]["b"] = expected["heads"]["a"]
+    assert load(changed(tmp_path, text, "a", {"n": [7, None]})) == expected
+
+
+def test_a_row_that_is_not_there_is_not_made(tmp_path: Path):
+    with pytest.raises(ParameterError, match=r"heads\.b: there is no such row to change"):
+        changed(tmp_path, "heads:\n  a: {n: 1}\n", "b", {"n": 7})

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any
 
+from pipeline.corpus.folds import Fold, Run, by_fold
 from pipeline.corpus.records import Text
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
-from pipeline.evaluation.baselines import baseline
+from pipeline.evaluation.baselines import Baseline, baseline
 from pipeline.evaluation.bootstrap import differences, draw, interval
 from pipeline.evaluation.calibration import CalibrationBin, calibration
 from pipeline.evaluation.kinds import KINDS, Kind
 from pipeline.evaluation.mistakes import mistakes
 from pipeline.evaluation.pairs import Pair
-from pipeline.evaluation.predictions import SPLITS, Predictions
+from pipeline.evaluation.predictions import SPLITS, Predictions, out_of_fold
+from pipeline.evaluation.runs import Numbers, with_spread
 from pipeline.evaluation.samples import LOWER_IS_BETTER
-
-Numbers = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,12 @@ class Evaluation:
 
     Attributes:
         metrics: ready for JSON; ``docs/metrics.md`` describes the fields.
-        confusion: ``(actual, predicted)`` pairs of the test split: of every text with a class or a
+        confusion: ``(actual, predicted)`` pairs of the test rows: of every text with a class or a
             number, of every word with a tag, of every word inside an entity of either, of every
             label that a text has or was given.
-        calibration: of classes, bins of the test split by rising confidence; else empty.
-        mistakes: the rows of dev and test that were predicted wrongly, the surest first.
+        calibration: of classes, bins of the test rows by rising confidence; else empty.
+        mistakes: the rows of dev and test that were predicted wrongly, the surest first; in folds,
+            of test, which all rows are in.
     """
 
     metrics: dict[str, Any]
@@ -43,72 +43,111 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Split:
-    """Gold labels and texts of a split, and its ids."""
+    """The rows of dev or test, in the order of the corpus; in folds, those of all runs together."""
 
+    folds: list[Fold]
+    """The fold whose runs have a row in this split."""
     ids: list[str]
     gold: list[Any]
     texts: list[Text]
 
-    def rows(self, predictions: Predictions) -> list[Mapping[str, Any]]:
-        return [predictions[row_id] for row_id in self.ids]
+    def of(self, fold: Fold) -> _Split:
+        """The rows of one fold's runs."""
+        mine = [place for place, own in enumerate(self.folds) if own == fold]
+        return _Split(
+            [fold] * len(mine),
+            [self.ids[place] for place in mine],
+            [self.gold[place] for place in mine],
+            [self.texts[place] for place in mine],
+        )
+
+    def rows(self, predictions: Mapping[Fold, Predictions]) -> list[Mapping[str, Any]]:
+        """Every row as a run of its fold predicted it."""
+        return [
+            predictions[fold][row_id] for fold, row_id in zip(self.folds, self.ids, strict=True)
+        ]
 
 
 def evaluate(
     labels: Labels,
     texts: Sequence[Text],
-    runs: Mapping[int, Predictions],
+    runs: Mapping[Run, Predictions],
     *,
-    kept: int,
-    probe: Predictions | None = None,
+    kept: Run,
+    probe: Mapping[Fold, Predictions] | None = None,
 ) -> Evaluation:
     """Scores predictions on dev and test.
+
+    In folds, dev and test are all rows of the corpus, each as that run predicted it which had it
+    there, and baselines know what that run learned from.
 
     Args:
         labels: the head's label column.
         texts: the inputs, row by row as the labels.
-        runs: checked predictions of each seed.
-        kept: the seed whose predictions are reported; of the others only headline scores are.
-        probe: checked predictions of the linear probe, where there is one.
+        runs: checked predictions of each run.
+        kept: whose seed's predictions are reported; of the others only headline scores are.
+        probe: checked predictions of the linear probe, where there is one, of each fold.
 
     Raises:
-        DataError: a split is empty.
+        DataError: a split is empty, or there are too few folds.
     """
-    splits = {
-        name: _split(labels, texts, [row for row, own in enumerate(labels.splits) if own == name])
-        for name in ("train", *SPLITS)
-    }
-    for name, split in splits.items():
-        if not split.ids:
-            raise DataError(f"the {name} split is empty")
+    seen = by_fold(labels)
     kind = KINDS[labels.kind]
-    guess = baseline(labels.kind, splits["train"].texts, splits["train"].gold)
-    metrics: dict[str, Any] = {"seed": kept}
-    for name in SPLITS:
-        split = splits[name]
+    guesses = {fold: _baseline(own, texts) for fold, own in seen.items()}
+    splits = {name: _split(seen, texts, name) for name in SPLITS}
+    reported = {run.fold: rows for run, rows in runs.items() if run.seed == kept.seed}
+    metrics: dict[str, Any] = {"seed": kept.seed}
+    if kept.fold is not None:
+        metrics["fold"] = kept.fold
+    for name, split in splits.items():
         rivals: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
-            "baseline": (guess.name, [guess.predict(text) for text in split.texts])
+            "baseline": (
+                guesses[split.folds[0]].name,
+                [
+                    guesses[fold].predict(text)
+                    for fold, text in zip(split.folds, split.texts, strict=True)
+                ],
+            )
         }
         if probe is not None:
             rivals["probe"] = ("linear probe", split.rows(probe))
-        metrics[name] = _scores(kind, split.gold, split.rows(runs[kept]), rivals)
+        metrics[name] = _scores(kind, split.gold, split.rows(reported), rivals)
     if len(runs) > 1:
-        metrics["runs"] = _runs(kind, {name: splits[name] for name in SPLITS}, runs)
+        metrics["runs"] = with_spread(
+            {run: _run_scores(kind, splits, run.fold, rows) for run, rows in runs.items()}
+        )
     test = splits["test"]
-    rows = test.rows(runs[kept])
+    rows = test.rows(reported)
+    tested, tested_rows = out_of_fold(labels, reported)
     return Evaluation(
         metrics=metrics,
         confusion=kind.pairs(test.gold, rows),
         calibration=_calibration_bins(test.gold, rows) if labels.kind == "class" else [],
-        mistakes=mistakes(labels, texts, runs[kept], SPLITS),
+        mistakes=mistakes(tested, texts, tested_rows, SPLITS),
     )
 
 
-def _split(labels: Labels, texts: Sequence[Text], members: Sequence[int]) -> _Split:
-    return _Split(
-        [labels.ids[row] for row in members],
-        [labels.values[row] for row in members],
-        [texts[row] for row in members],
+def _baseline(labels: Labels, texts: Sequence[Text]) -> Baseline:
+    """The baseline of the training rows."""
+    train = [row for row, split in enumerate(labels.splits) if split == "train"]
+    if not train:
+        raise DataError("the train split is empty")
+    return baseline(
+        labels.kind, [texts[row] for row in train], [labels.values[row] for row in train]
     )
+
+
+def _split(seen: Mapping[Fold, Labels], texts: Sequence[Text], name: str) -> _Split:
+    found = {
+        row: (fold, labels.ids[row], labels.values[row], texts[row])
+        for fold, labels in seen.items()
+        for row, split in enumerate(labels.splits)
+        if split == name
+    }
+    if not found:
+        raise DataError(f"the {name} split is empty")
+    folds, ids, gold, inputs = zip(*(found[row] for row in sorted(found)), strict=True)
+    return _Split(list(folds), list(ids), list(gold), list(inputs))
 
 
 def _scores(
@@ -141,30 +180,15 @@ def _scores(
     return metrics | tables
 
 
-def _runs(
-    kind: Kind, splits: Mapping[str, _Split], runs: Mapping[int, Predictions]
-) -> dict[str, dict[str, Numbers]]:
-    """Headline scores of every seed, then their mean and sample standard deviation."""
-    found = {
-        f"seed_{seed}": {
-            name: kind.sample(split.gold, split.rows(predictions)).scores()
-            for name, split in splits.items()
-        }
-        for seed, predictions in runs.items()
+def _run_scores(
+    kind: Kind, splits: Mapping[str, _Split], fold: Fold, predictions: Predictions
+) -> dict[str, Numbers]:
+    """Headline scores of a run on its own dev and test."""
+    own = {name: split.of(fold) for name, split in splits.items()}
+    return {
+        name: kind.sample(split.gold, split.rows({fold: predictions})).scores()
+        for name, split in own.items()
     }
-    columns = {
-        name: {score: [run[name][score] for run in found.values()] for score in scores}
-        for name, scores in next(iter(found.values())).items()
-    }
-    for title, summarise in (("mean", fmean), ("deviation", stdev)):
-        found[title] = {
-            name: {
-                score: None if None in values else summarise([value or 0.0 for value in values])
-                for score, values in scores.items()
-            }
-            for name, scores in columns.items()
-        }
-    return found
 
 
 def _calibration_bins(

@@ -7,17 +7,21 @@ A row is ``{"id", "split", ...}`` and, by the kind of label:
 ``number``       ``"value": float``
 ``tags``, ``bio``  ``"tags": [str | null, ...], "probabilities": [float | null, ...]``, an entry per
                  word; ``null`` for a word that has no token.
+
+A head has a file per run. In folds, a row is in dev of one fold's run and in test of another's; the
+probe, which has no seeds, has the rows of all folds in one file.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
 
@@ -25,28 +29,71 @@ SPLITS = ("dev", "test")
 Predictions: TypeAlias = dict[str, Mapping[str, Any]]
 """Rows by id."""
 
-_SEED_FILE = re.compile(r"seed_([0-9]+)\.jsonl")
 
-
-def read_seeds(folder: Path, labels: Labels, *, kept: int) -> dict[int, Predictions]:
-    """Reads the predictions of every seed in a folder, ``seed_<n>.jsonl`` each, in ascending order.
+def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Path]:
+    """Where the predictions of every run of a head are: one per seed, and with each per fold.
 
     Args:
         folder: of the files.
         labels: what was predicted.
-        kept: the seed of the head that was kept.
+        seeds: that the head was trained with.
 
     Raises:
-        DataError: the kept seed has no file, or a file is not of the labels' rows.
+        DataError: there are too few folds.
     """
-    found = {
-        int(match.group(1)): path
-        for path in folder.glob("seed_*.jsonl")
-        if (match := _SEED_FILE.fullmatch(path.name))
+    runs = [Run(fold, seed) for fold in by_fold(labels) for seed in sorted(seeds)]
+    return {run: folder / f"{name}.jsonl" for run, name in run_names(runs).items()}
+
+
+def read_runs(files: Mapping[Run, Path], labels: Labels) -> dict[Run, Predictions]:
+    """Reads the predictions of some runs of a head.
+
+    Raises:
+        DataError: a file is absent, or is not of the rows of its run's dev and test.
+    """
+    seen = by_fold(labels)
+    return {run: read_predictions(path, seen[run.fold]) for run, path in files.items()}
+
+
+def read_probe(path: Path, labels: Labels) -> dict[Fold, Predictions]:
+    """Reads the predictions of a linear probe: in folds, those of each.
+
+    Raises:
+        DataError: see ``read_predictions``.
+    """
+    seen = by_fold(labels)
+    if None in seen:
+        return {None: read_predictions(path, labels)}
+    rows = _read_rows(path)
+    found = {}
+    for fold, own in seen.items():
+        split_of = dict(zip(own.ids, own.splits, strict=True))
+        mine = [row for row in rows if row.get("split") == split_of.get(str(row.get("id")))]
+        found[fold] = by_id(mine, own, where=str(path))
+    return found
+
+
+def out_of_fold(
+    labels: Labels, predictions: Mapping[Fold, Predictions]
+) -> tuple[Labels, Predictions]:
+    """The labels and predictions of all folds as those of one test split.
+
+    Each row is as that run predicted it which had it in test. Without folds, labels and
+    predictions are as they are.
+
+    Args:
+        labels: as stored.
+        predictions: of one run per fold.
+    """
+    if None in predictions:
+        return labels, predictions[None]
+    tested = {
+        row_id: predictions[fold][row_id]
+        for fold, seen in by_fold(labels).items()
+        for row_id, split in zip(seen.ids, seen.splits, strict=True)
+        if split == "test"
     }
-    if kept not in found:
-        raise DataError(f"{folder / f'seed_{kept}.jsonl'}: no such file; run `dvc repro`")
-    return {seed: read_predictions(found[seed], labels) for seed in sorted(found)}
+    return replace(labels, splits=["test"] * len(labels.splits)), tested
 
 
 def read_predictions(path: Path, labels: Labels) -> Predictions:
@@ -55,17 +102,7 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
     Raises:
         DataError: the file is absent, is not JSON, or is not of the labels' dev and test rows.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise DataError(f"{path}:{number}: not JSON; run `dvc repro`") from None
-    return by_id(rows, labels, where=str(path))
+    return by_id(_read_rows(path), labels, where=str(path))
 
 
 def by_id(
@@ -96,6 +133,20 @@ def by_id(
                 f"{where}: the prediction of {row_id!r} has no {field}; run `dvc repro`"
             )
     return found
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise DataError(f"{path}:{number}: not JSON; run `dvc repro`") from None
+    return rows
 
 
 def _whole_class(row: Mapping[str, Any], _gold: object) -> bool:

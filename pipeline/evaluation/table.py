@@ -26,7 +26,7 @@ _COLUMNS = (
     "score",
     "dev",
     "test (95%)",
-    "test, all seeds",
+    "test, all runs",
     "baseline",
     "over the baseline (95%)",
     "linear probe",
@@ -46,7 +46,7 @@ def summary(metrics: Metrics) -> list[str]:
         )
         lines += [f"  {_against(names, scores[rival])}" for rival in _RIVALS if rival in scores]
     if "runs" in metrics:
-        lines.append(_seeds_line(metrics))
+        lines.append(_runs_line(metrics))
     return lines + _table_lines(metrics["test"])
 
 
@@ -79,7 +79,7 @@ def results_table(heads: Mapping[str, Metrics]) -> list[str]:
                     ),
                 }
         if "runs" in metrics:
-            row["test, all seeds"] = _over_seeds(metrics["runs"], "test", name)
+            row["test, all runs"] = _over_runs(metrics["runs"], "test", name)
         rows.append(row)
     return _markdown(rows)
 
@@ -98,15 +98,22 @@ def _against(names: Sequence[str], rival: Metrics) -> str:
     return f"{rival['name']}: " + "; ".join(parts)
 
 
-def _seeds_line(metrics: Metrics) -> str:
+def _runs_line(metrics: Metrics) -> str:
     runs = metrics["runs"]
-    seeds = sum(key.startswith("seed_") for key in runs)
+    own = [name for name in runs if name.startswith(("seed_", "fold_"))]
+    over, kept = f"{len(own)} seeds", f"{metrics['seed']}"
+    if "fold" in metrics:
+        folds = len({name.partition("_seed_")[0] for name in own})
+        over, kept = f"{folds} folds", f"fold {metrics['fold']}"
+        if len(own) > folds:
+            over += f" with {len(own) // folds} seeds each"
+            kept += f", seed {metrics['seed']}"
     names = headlines(metrics["test"])
-    means = ", ".join(f"{score_title(name)} {_over_seeds(runs, 'test', name)}" for name in names)
-    return f"test, mean and deviation of {seeds} seeds: {means}; kept: {metrics['seed']}"
+    means = ", ".join(f"{score_title(name)} {_over_runs(runs, 'test', name)}" for name in names)
+    return f"test, mean and deviation of {over}: {means}; kept: {kept}"
 
 
-def _over_seeds(runs: Metrics, split: str, name: str) -> str:
+def _over_runs(runs: Metrics, split: str, name: str) -> str:
     mean, deviation = (runs[title][split][name] for title in ("mean", "deviation"))
     return "undefined" if mean is None else f"{mean:.3f} ± {deviation:.3f}"
 

@@ -48,7 +48,7 @@ class HeadView:
         scores: headline scores beside their rivals.
         others: further numbers.
         details: scores per class, label, tag or type, where the kind has them.
-        seeds: scores of every seed, where there are several.
+        runs: scores of every run, where there are several seeds or folds.
         matrix: of the test split; none for numbers.
         rows: examples that the page holds, of ``total``.
         provenance: digests, name and value.
@@ -61,7 +61,7 @@ class HeadView:
     scores: Table
     others: Table | None
     details: Table | None
-    seeds: Table | None
+    runs: Table | None
     plots: list[Plot]
     matrix: Matrix | None
     counted: str
@@ -89,7 +89,7 @@ def head_view(head: HeadInput, texts: Mapping[str, Text]) -> HeadView:
         scores=_scores(head.metrics),
         others=_others(head.metrics),
         details=_details(head.metrics["test"]),
-        seeds=_seeds(head.metrics),
+        runs=_runs(head.metrics),
         plots=_plots(head, pairs),
         matrix=matrix,
         counted=PAIRS_OF.get(kind, ""),
@@ -112,7 +112,6 @@ def _facts(head: HeadInput) -> list[tuple[str, str]]:
     description, settings = head.description, head.description["settings"]
     recurrent = settings.get("recurrent") or {}
     layers = ", ".join(map(str, description["layers"]))
-    seeds = settings["training"]["seeds"]
     facts = {
         "task": settings["task"].replace("_", " "),
         "label": f"{settings['label']} of {settings['corpus']}",
@@ -128,10 +127,18 @@ def _facts(head: HeadInput) -> list[tuple[str, str]]:
             if part
         ),
         "parameters": count_cell(description["parameters"]).text,
-        "kept": f"epoch {description['best_epoch']}"
-        + (f" of seed {description['seed']}, the best on dev of {len(seeds)}" * (len(seeds) > 1)),
+        "kept": ", ".join([f"epoch {description['best_epoch']}", *_run(description)]),
     }
     return list(facts.items())
+
+
+def _run(description: Mapping[str, Any]) -> list[str]:
+    """Which run the head is from, in words, where there are several."""
+    fold, seeds = description["fold"], description["settings"]["training"]["seeds"]
+    parts = [] if fold is None else [f"tested on fold {fold}"]
+    if len(seeds) > 1:
+        parts.append(f"seed {description['seed']}")
+    return [*parts, "the best on dev"] if parts else []
 
 
 def _scores(metrics: Mapping[str, Any]) -> Table:
@@ -189,20 +196,21 @@ def _details(test: Mapping[str, Any]) -> Table | None:
     )
 
 
-def _seeds(metrics: Mapping[str, Any]) -> Table | None:
+def _runs(metrics: Mapping[str, Any]) -> Table | None:
     runs: Mapping[str, Any] | None = metrics.get("runs")
     if runs is None:
         return None
     names = [(split, name) for split in SPLITS for name in headlines(metrics["test"])]
+    seed, fold = metrics["seed"], metrics.get("fold")
     rows = []
     for run, scores in runs.items():
-        kept = run == f"seed_{metrics['seed']}"
+        kept = run in (f"seed_{seed}", f"fold_{fold}", f"fold_{fold}_seed_{seed}")
         title = text_cell(run.replace("_", " "), "kept" if kept else "")
         rows.append([title, *(score_cell(scores[split][name]) for split, name in names)])
     return Table(
-        "Every seed",
+        "Every run",
         [
-            Column("seed"),
+            Column("run"),
             *(Column(f"{split}: {score_title(name)}", number=True) for split, name in names),
         ],
         rows,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pipeline.corpus.records import Text
 from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.errors import DataError
-from pipeline.evaluation.predictions import Predictions, read_predictions
+from pipeline.evaluation.predictions import Predictions, out_of_fold, read_runs, run_files
 from pipeline.files import md5_file
 
 Rows = list[dict[str, str]]
@@ -42,8 +42,8 @@ class HeadInput:
 
     Attributes:
         description: ``head.json``.
-        labels: the column that it learns.
-        predictions: of the seed that was kept, by id.
+        labels: the column that it learns; in folds, all rows are in test.
+        predictions: of the seed that was kept, by id; in folds, out of fold.
         tables: ``history``, ``scores``, ``layers`` and ``calibration``, by name.
         digests: MD5 by path, of the files that the numbers come from.
     """
@@ -146,24 +146,32 @@ def _head(places: Places, name: str) -> HeadInput:
     try:
         settings, seed = description["settings"], description["seed"]
         corpus, column = settings["corpus"], settings["label"]
+        seeds = settings["training"]["seeds"]
     except (KeyError, TypeError):
         raise DataError(f"{model / 'head.json'}: of another version; run `dvc repro`") from None
     labels = read_labels(places.labels / corpus, column)
+    files = {
+        run: path
+        for run, path in run_files(model / "predictions", labels, seeds=seeds).items()
+        if run.seed == seed
+    }
     sources = {
         "texts": places.texts / corpus / TEXTS,
         "labels": places.labels / corpus / LABELS,
         "head": model / "head.json",
-        "predictions": model / "predictions" / f"seed_{seed}.jsonl",
+        **{path.name: path for path in files.values()},
     }
     metrics = _json(reports / "metrics.json")
     digests = {what: _read(path, md5_file) for what, path in sources.items()}
     _check_scored(metrics, digests, sources)
+    found = {run.fold: rows for run, rows in read_runs(files, labels).items()}
+    labels, predictions = out_of_fold(labels, found)
     return HeadInput(
         name=name,
         description=description,
         metrics=metrics,
         labels=labels,
-        predictions=read_predictions(sources["predictions"], labels),
+        predictions=predictions,
         tables={
             table: _csv(reports / f"{table}.csv")
             for table in ("history", "scores", "layers", "calibration")

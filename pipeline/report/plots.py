@@ -79,7 +79,7 @@ def scores_spec(rows: Values) -> Spec:
             },
         },
     }
-    return _plot({"layer": [interval, marks]}, height=40 * len(heads))
+    return plot({"layer": [interval, marks]}, height=40 * len(heads))
 
 
 def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
@@ -111,7 +111,7 @@ def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
         {"field": "epoch"},
         {"field": "value", "title": title, "format": ".4f"},
     ]
-    return _plot(
+    return plot(
         {
             "data": {"values": values},
             "mark": {"type": "line", "point": {"size": 36}, "strokeWidth": 2},
@@ -123,7 +123,7 @@ def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
 def shares_spec(shares: Values) -> Spec:
     """Bars: how much of each layer a scalar mix takes; rows with ``layer`` and ``share``."""
     layers = [str(row["layer"]) for row in shares]
-    return _plot(
+    return plot(
         {
             "data": {"values": [{**row, "layer": str(row["layer"])} for row in shares]},
             "mark": {"type": "bar", "tooltip": True, "cornerRadiusEnd": 2},
@@ -173,7 +173,7 @@ def calibration_spec(bins: Values) -> Spec:
             ],
         },
     }
-    return _plot({"layer": [diagonal, points]})
+    return plot({"layer": [diagonal, points]})
 
 
 def scatter_spec(pairs: Sequence[tuple[float, float]]) -> Spec:
@@ -201,7 +201,7 @@ def scatter_spec(pairs: Sequence[tuple[float, float]]) -> Spec:
             for name, field in (("x", "actual"), ("y", "predicted"))
         },
     }
-    return _plot({"layer": [diagonal, points]}, height=280)
+    return plot({"layer": [diagonal, points]}, height=280)
 
 
 def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Spec:
@@ -217,7 +217,7 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
         if (total := sum(own.values()))
         for name in classes
     ]
-    return _plot(
+    return plot(
         {
             "data": {"values": values},
             "mark": {"type": "bar", "tooltip": True},
@@ -242,81 +242,8 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
     )
 
 
-def trials_spec(trials: Values) -> Spec:
-    """Points and a step line: the score of each trial, and the best so far.
-
-    Args:
-        trials: with ``trial``, ``score`` and ``state``; only complete ones can be the best.
-    """
-    best: float | None = None
-    values = []
-    for row in sorted(trials, key=lambda row: float(row["trial"])):
-        if row["state"] == "complete":
-            best = row["score"] if best is None else max(best, row["score"])
-        values.append({**row, "best": best})
-    states = sorted({str(row["state"]) for row in trials})
-    x = {"field": "trial", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
-    y = {"type": "quantitative", "title": "score on dev", "scale": {"zero": False}}
-    legend = {"title": None, "orient": "top", "symbolOpacity": 1}
-    color = {"scale": {"domain": [*states, "best so far"]}, "legend": legend}
-    line = {
-        "mark": {"type": "line", "interpolate": "step-after"},
-        "encoding": {
-            "x": x,
-            "y": {**y, "field": "best"},
-            "color": {**color, "datum": "best so far", "title": None},
-        },
-    }
-    points = {
-        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 1, "tooltip": True},
-        "encoding": {
-            "x": x,
-            "y": {**y, "field": "score"},
-            "color": {**color, "field": "state", "type": "nominal", "title": None},
-        },
-    }
-    return _plot({"data": {"values": values}, "layer": [line, points]}, height=240)
-
-
-def layers_spec(rows: Values) -> Spec:
-    """Points with intervals, one series beside the other at each reading of the layers.
-
-    Args:
-        rows: with ``reading``, ``series`` and ``score``, and perhaps ``low`` and ``high``.
-    """
-    readings = list(dict.fromkeys(row["reading"] for row in rows))
-    series = list(dict.fromkeys(row["series"] for row in rows))
-    shared = {
-        "x": {
-            "field": "reading",
-            "type": "ordinal",
-            "sort": readings,
-            "title": None,
-            "axis": {"labelAngle": 0, "labelOverlap": True},
-        },
-        "xOffset": {"field": "series", "type": "nominal", "sort": series},
-        "color": {
-            "field": "series",
-            "type": "nominal",
-            "scale": {"domain": series},
-            "legend": {"title": None, "orient": "top"},
-        },
-    }
-    y = {"type": "quantitative", "title": "score on dev", "scale": {"zero": False}}
-    intervals = {
-        "data": {"values": [row for row in rows if row["low"] is not None]},
-        "mark": {"type": "rule", "strokeWidth": 2},
-        "encoding": {**shared, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-    }
-    points = {
-        "data": {"values": list(rows)},
-        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": True},
-        "encoding": {**shared, "y": {**y, "field": "score"}},
-    }
-    return _plot({"layer": [intervals, points]}, height=260)
-
-
-def _plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:
+def plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:
+    """A plot as wide as its place."""
     return {
         "$schema": _SCHEMA,
         "width": "container",

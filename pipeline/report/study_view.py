@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.inputs import Rows, StudyInput
-from pipeline.report.plots import Plot, layers_spec, trials_spec
+from pipeline.report.plots import Plot
+from pipeline.report.study_plots import layers_spec, trials_spec
 from pipeline.report.tables import Column, Table, value_cell
 
 MOST_ROWS = 200

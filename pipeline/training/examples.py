@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.heads.inputs import Inputs
@@ -77,7 +78,7 @@ def bring_together(
     Raises:
         StoreError: the features are of other texts than the labels.
         DataError: the label column is not of a kind that the task learns, or a row's words are not
-            as many as its tags.
+            as many as its tags, or rows are in folds (``by_fold`` gives what each run learns from).
         TrainingError: a split is empty, or training has one label only.
     """
     if features.manifest.texts_sha256 != labels.texts_sha256:
@@ -92,6 +93,7 @@ def bring_together(
             f"the label holds {labels.kind!r}, the task learns {' or '.join(map(repr, kinds))}: "
             "change the head's task or label"
         )
+    require_splits(labels)
     members = {
         name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS
     }

@@ -10,20 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.tasks import LABEL_KINDS
 from pipeline.inference.answers import answer
 from pipeline.inference.scoring import Outputs
 from pipeline.store.digests import Digests
 from pipeline.store.reader import Features
 from pipeline.training.dev_score import dev_score
-from pipeline.training.examples import HeadData, Split, bring_together
-from pipeline.training.layers import kept_layers
+from pipeline.training.examples import HeadData, Split
 from pipeline.training.loop import Epoch, assess, train
-from pipeline.training.states import TrainingStates, open_states
+from pipeline.training.material import Material
 from pipeline.training.thresholds import best_thresholds
 
 Row = dict[str, Any]
@@ -34,29 +32,46 @@ class FittedHead:
     """What a training gives.
 
     Attributes:
-        head: of the seed with the best dev score, with the weights of its best epoch.
+        head: of the run with the best dev score, with the weights of its best epoch.
         description: what the head is and what made it; complete enough to load and use it.
-        history: of that seed, one entry per epoch.
+        history: of that run, one entry per epoch.
         shares: how much of each layer it reads: those of a mix, or 1 for each.
-        predictions: by seed, one row per example of dev and test, ready for JSON.
+        predictions: by name of the run, one row per example of its dev and test, ready for JSON.
     """
 
     head: Head
     description: dict[str, Any]
     history: list[Epoch]
     shares: dict[int, float]
-    predictions: dict[int, list[Row]]
+    predictions: dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
-class _Run:
-    """The training of one seed."""
+class TrainedSeed:
+    """The training of one seed.
+
+    Attributes:
+        seed: of initial weights, order and dropout.
+        head: with the weights of its best epoch.
+        history: one entry per epoch.
+    """
 
     seed: int
     head: Head
     history: list[Epoch]
-    best: Epoch
-    thresholds: dict[str, float] | None
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the best dev score, the first among equals."""
+        return max(self.history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What is kept of every run until the best is known."""
+
+    trained: TrainedSeed
+    description: dict[str, Any]
     predictions: list[Row]
 
 
@@ -69,7 +84,7 @@ def fit_head(
     device: torch.device,
     say: Callable[[str], object],
 ) -> FittedHead:
-    """Trains a head on cached features, once per seed.
+    """Trains a head on cached features, once per seed, and with each on every fold.
 
     Args:
         settings: the head's settings.
@@ -81,51 +96,38 @@ def fit_head(
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``bring_together`` and ``train``.
+        DataError, TrainingError: see ``by_fold``, ``bring_together`` and ``train``.
     """
-    layers = kept_layers(settings.layers, features)
-    features.check(layers, digests)
-    data = bring_together(
-        labels, features, kinds=LABEL_KINDS[settings.task], scheme=settings.scheme
-    )
-    if (settings.scheme is not None) != (data.kind == "bio"):
-        holds, must = ("", "bio or bioes") if data.kind == "bio" else ("no ", "null")
-        raise DataError(f"label {settings.label!r} holds {holds}entities: scheme must be {must}")
-    states = open_states(features, layers, device)
-    runs = []
-    for seed in settings.training.seeds:
-        if len(settings.training.seeds) > 1:
-            say(f"seed {seed}")
-        runs.append(
-            _fit_seed(
-                settings, data, states, width=features.width, seed=seed, device=device, say=say
+    material = Material(labels, features, digests=digests, device=device)
+    folds = by_fold(labels)
+    names = run_names([Run(fold, seed) for fold in folds for seed in settings.training.seeds])
+    runs: dict[str, _Run] = {}
+    for fold, seen in folds.items():
+        theirs = material.of(seen)
+        for seed in settings.training.seeds:
+            name = names[Run(fold, seed)]
+            if len(names) > 1:
+                say(name.replace("_", " "))
+            begin = time.perf_counter()
+            trained = train_seed(
+                settings,
+                theirs,
+                seed=seed,
+                after_epoch=lambda epoch: say(_progress(epoch, settings)),
             )
-        )
-    kept = max(runs, key=lambda run: run.best.dev_score)  # the first among equals
-    mix = kept.head.mix
+            say(f"trained in {time.perf_counter() - begin:.1f} s")
+            thresholds, rows = predict_seed(settings, theirs, trained)
+            description = _description(settings, theirs, trained, fold, thresholds)
+            runs[name] = _Run(trained, description, rows)
+    kept = max(runs.values(), key=lambda run: run.trained.best.dev_score)  # first among equals
+    layers, mix = material.layers(settings), kept.trained.head.mix
     shares = [1.0] * len(layers) if mix is None else mix.shares.tolist()
-    description = {
-        "settings": settings.model_dump(mode="json"),
-        "kind": data.kind,
-        "labels": data.names,
-        "thresholds": kept.thresholds,
-        "width": features.width,
-        "layers": layers,
-        "seed": kept.seed,
-        "best_epoch": kept.best.epoch,
-        "dev_score": kept.best.dev_score,
-        "parameters": sum(parameter.numel() for parameter in kept.head.parameters()),
-        "data": data.report,
-        "texts_sha256": labels.texts_sha256,
-        "recipe": features.manifest.recipe,
-        "torch": torch.__version__.split("+")[0],
-    }
     return FittedHead(
-        head=kept.head,
-        description=description,
-        history=kept.history,
+        head=kept.trained.head,
+        description=kept.description,
+        history=kept.trained.history,
         shares=dict(zip(layers, shares, strict=True)),
-        predictions={run.seed: run.predictions for run in runs},
+        predictions={name: run.predictions for name, run in runs.items()},
     )
 
 
@@ -139,16 +141,27 @@ def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:
     return head
 
 
-def _fit_seed(
+def train_seed(
     settings: HeadSettings,
-    data: HeadData,
-    states: TrainingStates,
+    material: Material,
     *,
-    width: int,
     seed: int,
-    device: torch.device,
-    say: Callable[[str], object],
-) -> _Run:
+    after_epoch: Callable[[Epoch], object],
+) -> TrainedSeed:
+    """Trains a head with one seed; what it gives depends on nothing that was trained before.
+
+    Args:
+        settings: the head's settings, whose own ``seeds`` do not matter here.
+        material: what it learns from.
+        seed: of initial weights, order and dropout.
+        after_epoch: told each epoch as it ends; an exception of its own ends the training.
+
+    Raises:
+        StoreError: a layer is not kept, or the features are damaged or of other texts.
+        DataError, TrainingError: see ``bring_together`` and ``train``.
+    """
+    device = material.device
+    states, data = material.states(material.layers(settings)), material.data(settings)
     dev = data.splits["dev"]
 
     def score(outputs: list[Outputs]) -> float:
@@ -156,16 +169,9 @@ def _fit_seed(
         rows = _answers(settings, data.names, dev, outputs, thresholds)
         return dev_score(settings.training.metric, data.kind, dev.gold, rows)
 
-    def report(epoch: Epoch) -> None:
-        say(
-            f"epoch {epoch.epoch}/{settings.training.epochs}: train loss {epoch.train_loss:.4f}, "
-            f"dev loss {epoch.dev_loss:.4f}, dev {settings.training.metric} {epoch.dev_score:.4f}"
-        )
-
-    begin = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        head = new_head(settings, data, width=width).to(device)
+        head = new_head(settings, data, width=material.width).to(device)
         history = train(
             head,
             states,
@@ -175,16 +181,23 @@ def _fit_seed(
             settings=settings.training,
             seed=seed,
             device=device,
-            report=report,
+            report=after_epoch,
             read_ahead=states.will_need,
         )
-    say(f"trained in {time.perf_counter() - begin:.1f} s")
-    best = max(history, key=lambda epoch: (epoch.dev_score, -epoch.epoch))
+    return TrainedSeed(seed, head, history)
+
+
+def predict_seed(
+    settings: HeadSettings, material: Material, trained: TrainedSeed
+) -> tuple[dict[str, float] | None, list[Row]]:
+    """The thresholds of a trained head, if its task has any, and its rows for dev and test."""
+    states, data = material.states(material.layers(settings)), material.data(settings)
     outputs = {
-        name: assess(head, states, data.splits[name], device=device)[0] for name in ("dev", "test")
+        name: assess(trained.head, states, data.splits[name], device=material.device)[0]
+        for name in ("dev", "test")
     }
-    thresholds = _thresholds(settings, data.names, dev, outputs["dev"])
-    predictions = [
+    thresholds = _thresholds(settings, data.names, data.splits["dev"], outputs["dev"])
+    return thresholds, [
         {"id": example, "split": name, **row}
         for name in ("dev", "test")
         for example, row in zip(
@@ -193,7 +206,40 @@ def _fit_seed(
             strict=True,
         )
     ]
-    return _Run(seed, head, history, best, thresholds, predictions)
+
+
+def _description(
+    settings: HeadSettings,
+    material: Material,
+    trained: TrainedSeed,
+    fold: Fold,
+    thresholds: dict[str, float] | None,
+) -> dict[str, Any]:
+    data = material.data(settings)
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "kind": data.kind,
+        "labels": data.names,
+        "thresholds": thresholds,
+        "width": material.width,
+        "layers": material.layers(settings),
+        "fold": fold,
+        "seed": trained.seed,
+        "best_epoch": trained.best.epoch,
+        "dev_score": trained.best.dev_score,
+        "parameters": sum(parameter.numel() for parameter in trained.head.parameters()),
+        "data": data.report,
+        "texts_sha256": material.labels.texts_sha256,
+        "recipe": material.features.manifest.recipe,
+        "torch": torch.__version__.split("+")[0],
+    }
+
+
+def _progress(epoch: Epoch, settings: HeadSettings) -> str:
+    return (
+        f"epoch {epoch.epoch}/{settings.training.epochs}: train loss {epoch.train_loss:.4f}, "
+        f"dev loss {epoch.dev_loss:.4f}, dev {settings.training.metric} {epoch.dev_score:.4f}"
+    )
 
 
 def _thresholds(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import Labels
 from pipeline.errors import TrainingError
 from pipeline.heads.tasks import LABEL_KINDS, Task
@@ -60,8 +61,10 @@ class FittedProbe:
     """What a probe gives.
 
     Attributes:
-        predictions: one per example of dev and test, in the form in which heads write theirs.
-        description: ready for JSON: what was learned, from what, and how good each penalty was.
+        predictions: one per example of dev and test, in the form in which heads write theirs; in
+            folds, those of all folds.
+        description: ready for JSON: what was learned, from what, and how good each penalty was; in
+            folds, ``folds`` has the latter by fold.
     """
 
     predictions: list[dict[str, Any]]
@@ -81,10 +84,27 @@ def fit_probe(
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``bring_together``; or no training word has a token.
+        DataError, TrainingError: see ``by_fold`` and ``bring_together``; or no training word has a
+            token.
     """
     layers = kept_layers(settings.layers, features)
     features.check(layers, digests)
+    fits = {fold: _fit(settings, seen, features, layers) for fold, seen in by_fold(labels).items()}
+    found = {f"fold_{fold}": fit.description for fold, fit in fits.items()}
+    description = {
+        "task": settings.task,
+        "layers": layers,
+        **(fits[None].description if None in fits else {"folds": found}),
+        "texts_sha256": labels.texts_sha256,
+        "recipe": features.manifest.recipe,
+    }
+    return FittedProbe([row for fit in fits.values() for row in fit.predictions], description)
+
+
+def _fit(
+    settings: ProbeSettings, labels: Labels, features: Features, layers: Sequence[int]
+) -> FittedProbe:
+    """The predictions on one dev and test, and the part of the description that is of them."""
     data = bring_together(labels, features, kinds=LABEL_KINDS[settings.task], scheme=None)
     vectors_of = word_vectors if settings.task == "token_classification" else text_vectors
     train: Floats = vectors_of(features, layers, data.splits["train"])
@@ -104,15 +124,11 @@ def fit_probe(
     l2, scores = best_of(fit, L2, score=score, tolerance=SEARCH_TOLERANCE)
     model = fit.fit(l2, tolerance=TOLERANCE[train.dtype.name])
     description = {
-        "task": settings.task,
-        "layers": layers,
         "labels": data.names,
         "rows": len(train),
         "l2": l2,
         "converged": model.converged,
         "dev_scores": {str(penalty): float(value) for penalty, value in scores.items()},
-        "texts_sha256": labels.texts_sha256,
-        "recipe": features.manifest.recipe,
     }
     return FittedProbe([*rows(model, "dev"), *rows(model, "test")], description)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import by_id
@@ -95,6 +96,15 @@ def predictions(kind: str, values: dict[int, Any] | None = None) -> dict[str, An
     return by_id(rows, labels(kind))
 
 
-def evaluated(kind: str, **others: Any) -> Evaluation:
-    runs = others.pop("runs", {13: predictions(kind)})
-    return evaluate(labels(kind), TEXTS, runs, kept=13, **others)
+def evaluated(
+    kind: str, runs: dict[int, dict[str, Any]] | None = None, probe: dict[str, Any] | None = None
+) -> Evaluation:
+    """The evaluation of a run per seed."""
+    of_seeds = runs or {13: predictions(kind)}
+    return evaluate(
+        labels(kind),
+        TEXTS,
+        {Run(None, seed): rows for seed, rows in of_seeds.items()},
+        kept=Run(None, 13),
+        probe=None if probe is None else {None: probe},
+    )

@@ -25,6 +25,7 @@ from evaluated import (
 )
 from import_graph import ROOT
 
+from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
 from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
@@ -263,4 +264,4 @@ def test_an_empty_split_is_refused() -> None:
     without = Labels(IDS, ["dev" if s == "train" else s for s in SPLITS], CLASSES, "class", "d")
     rows = [{"id": row_id, **row("class", "x")} for row_id in IDS]
     with pytest.raises(DataError, match="the train split is empty"):
-        evaluate(without, TEXTS, {1: by_id(rows, without)}, kept=1)
+        evaluate(without, TEXTS, {Run(None, 1): by_id(rows, without)}, kept=Run(None, 1))

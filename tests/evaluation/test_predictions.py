@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
+from pipeline.corpus.folds import Run, by_fold
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError
-from pipeline.evaluation.predictions import by_id, read_predictions, read_seeds
+from pipeline.evaluation.predictions import (
+    by_id,
+    out_of_fold,
+    read_predictions,
+    read_probe,
+    read_runs,
+    run_files,
+)
 
 IDS, SPLITS = ["a", "b", "c"], ["train", "dev", "test"]
 VALUES: dict[str, list[Any]] = {
@@ -101,16 +109,87 @@ def test_an_error_names_the_file_and_the_line(tmp_path: Path) -> None:
         read_predictions(path, labels("class"))
 
 
-def test_a_folder_holds_a_file_per_seed(tmp_path: Path) -> None:
+def read_all(folder: Path, column: Labels, *, seeds: tuple[int, ...]) -> dict[Run, Any]:
+    return read_runs(run_files(folder, column, seeds=seeds), column)
+
+
+def test_a_head_has_a_file_per_seed(tmp_path: Path) -> None:
     for seed in (20, 3, 100):
         write(tmp_path / f"seed_{seed}.jsonl", rows("class"))
-    (tmp_path / "seed_x.jsonl").write_text("of no seed", encoding="utf-8")
-    found = read_seeds(tmp_path, labels("class"), kept=20)
-    assert list(found) == [3, 20, 100]
-    assert found[3]["b"]["label"] == "x"
+    found = read_all(tmp_path, labels("class"), seeds=(20, 3, 100))
+    assert list(found) == [Run(None, 3), Run(None, 20), Run(None, 100)]
+    assert found[Run(None, 3)]["b"]["label"] == "x"
+    with pytest.raises(DataError, match=r"seed_4\.jsonl: no such file; run `dvc repro`"):
+        read_all(tmp_path, labels("class"), seeds=(3, 4))
 
 
-def test_a_kept_seed_without_a_file_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "seed_1.jsonl", rows("class"))
-    with pytest.raises(DataError, match=r"seed_2\.jsonl: no such file; run `dvc repro`"):
-        read_seeds(tmp_path, labels("class"), kept=2)
+FOLDS = Labels(["a", "b", "c"], ["fold_1", "fold_2", "fold_3"], ["x", "x", "y"], "class", "digest")
+DEV_AND_TEST = {1: ("b", "a"), 2: ("c", "b"), 3: ("a", "c")}
+
+
+def of_fold(fold: int, label: str = "x") -> list[dict[str, Any]]:
+    """The predictions of a fold's run, a label of its own for dev."""
+    dev, test = DEV_AND_TEST[fold]
+    own = {"label": label, "probabilities": {"x": 0.6, "y": 0.4}}
+    return [{"id": dev, "split": "dev", **own}, {"id": test, "split": "test", **own}]
+
+
+def test_in_folds_there_is_a_file_per_fold_whose_rows_are_those_that_its_run_saw(
+    tmp_path: Path,
+) -> None:
+    for fold in DEV_AND_TEST:
+        write(tmp_path / f"fold_{fold}.jsonl", of_fold(fold))
+    found = read_all(tmp_path, FOLDS, seeds=(7,))
+    assert list(found) == [Run(1, 7), Run(2, 7), Run(3, 7)]
+    assert [set(rows) for rows in found.values()] == [{"a", "b"}, {"b", "c"}, {"c", "a"}]
+    with pytest.raises(DataError, match=r"fold_1_seed_7\.jsonl: no such file; run `dvc repro`"):
+        read_all(tmp_path, FOLDS, seeds=(7, 8))
+    write(tmp_path / "fold_2.jsonl", of_fold(1))
+    with pytest.raises(DataError, match=r"fold_2\.jsonl: not of the labels' dev and test rows"):
+        read_all(tmp_path, FOLDS, seeds=(7,))
+
+
+def test_folds_and_seeds_have_a_file_each(tmp_path: Path) -> None:
+    for fold in DEV_AND_TEST:
+        for seed in (7, 8):
+            write(tmp_path / f"fold_{fold}_seed_{seed}.jsonl", of_fold(fold))
+    found = read_all(tmp_path, FOLDS, seeds=(8, 7))
+    assert list(found) == [Run(fold, seed) for fold in (1, 2, 3) for seed in (7, 8)]
+
+
+def test_a_probe_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
+    written = [row for fold in DEV_AND_TEST for row in of_fold(fold, "xyx"[fold - 1])]
+    path = write(tmp_path / "p.jsonl", written[::-1])
+    found = read_probe(path, FOLDS)
+    for fold, (dev, test) in DEV_AND_TEST.items():
+        assert {row_id: row["split"] for row_id, row in found[fold].items()} == {
+            dev: "dev",
+            test: "test",
+        }
+        assert {row["label"] for row in found[fold].values()} == {"xyx"[fold - 1]}
+    for wrong in (written[:-1], [*written, written[0]]):
+        with pytest.raises(DataError, match=r"p\.jsonl: not of the labels' dev and test rows"):
+            read_probe(write(path, wrong), FOLDS)
+
+
+def test_a_probe_without_folds_is_one_division(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", rows("class"))
+    assert read_probe(path, labels("class")) == {None: read_predictions(path, labels("class"))}
+
+
+def test_out_of_fold_every_row_is_as_the_run_that_tested_it_predicted_it() -> None:
+    seen = by_fold(FOLDS)
+    folds = {fold: by_id(of_fold(fold, "xyx"[fold - 1]), seen[fold]) for fold in (1, 2, 3)}
+    tested, found = out_of_fold(FOLDS, folds)
+    assert tested.splits == ["test"] * 3
+    assert (tested.ids, tested.values) == (FOLDS.ids, FOLDS.values)
+    assert {row_id: (row["split"], row["label"]) for row_id, row in found.items()} == {
+        "a": ("test", "x"),
+        "b": ("test", "y"),
+        "c": ("test", "x"),
+    }
+
+
+def test_without_folds_labels_and_predictions_are_as_they_are() -> None:
+    column, found = labels("class"), by_id(rows("class"), labels("class"))
+    assert out_of_fold(column, {None: found}) == (column, found)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from evaluated import HEADLINES, evaluated, predictions
 
+from pipeline.corpus.folds import Run
 from pipeline.errors import DataError
+from pipeline.evaluation.runs import with_spread
 from pipeline.evaluation.table import headlines, results_table, summary
 
 
@@ -124,9 +126,37 @@ def test_results_are_one_markdown_row_per_head() -> None:
 def test_results_of_several_seeds_have_mean_and_deviation() -> None:
     lines = results_table({"one": evaluated("bio").metrics, "two": with_probe("bio", seeds=2)})
     heading, _, one, two = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    column = heading.index("test, all seeds")
+    column = heading.index("test, all runs")
     mean = evaluated("bio").metrics["test"]["entity_f1"]
     assert (one[column], two[column]) == ("", f"{mean:.3f} ± 0.000")
+
+
+def in_folds(*, seeds: int) -> dict[str, Any]:
+    """Metrics as those of three folds, of which only what runs say matters here."""
+    metrics = evaluated("class").metrics
+    scores = {split: dict.fromkeys(HEADLINES["class"], 0.5) for split in ("dev", "test")}
+    runs = {
+        Run(fold, 13 + number): {
+            split: {name: value + fold / 10 for name, value in names.items()}
+            for split, names in scores.items()
+        }
+        for fold in (1, 2, 3)
+        for number in range(seeds)
+    }
+    return {**metrics, "fold": 2, "runs": with_spread(runs)}
+
+
+def test_summary_and_results_tell_the_mean_and_deviation_of_folds() -> None:
+    scores = "accuracy 0.700 ± 0.100, macro F1 0.700 ± 0.100"
+    line = summary(in_folds(seeds=1))[4]
+    assert line == f"test, mean and deviation of 3 folds: {scores}; kept: fold 2"
+    line = summary(in_folds(seeds=2))[4]
+    assert line == (
+        f"test, mean and deviation of 3 folds with 2 seeds each: {scores}; kept: fold 2, seed 13"
+    )
+    heading, _, one = results_table({"one": in_folds(seeds=1)})
+    column = [cell.strip() for cell in heading.strip("|").split("|")].index("test, all runs")
+    assert one.strip("|").split("|")[column].strip() == "0.700 ± 0.100"
 
 
 def test_metrics_of_another_version_are_refused() -> None:

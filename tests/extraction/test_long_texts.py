@@ -282,7 +282,7 @@ def test_heads_train_on_and_predict_long_documents(tiny_encoder, tmp_path, task:
     assert [counts["words_without_a_token"] for counts in data.report.values()] == [0, 0, 0]
     fitted = fit(folder, settings)
     assert np.isfinite(fitted.history[0].train_loss)
-    [predicted] = [row for row in fitted.predictions[5] if row["id"] in ("s0", "s1")]
+    [predicted] = [row for row in fitted.predictions["seed_5"] if row["id"] in ("s0", "s1")]
     if task == "token_classification":
         words = data.splits["train"].words
         assert words is not None

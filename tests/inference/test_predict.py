@@ -38,7 +38,7 @@ def trained(folder: Path, where: Path, task: Task, **changes: Any) -> list[dict[
     fitted = fit(folder, head_settings(task, **changes))
     where.mkdir()
     save_head(where, fitted.head, fitted.description)
-    return fitted.predictions[5]
+    return fitted.predictions["seed_5"]
 
 
 @pytest.fixture(scope="module")

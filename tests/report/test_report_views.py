@@ -85,7 +85,7 @@ def test_the_matrix_counts_what_evaluate_wrote(inputs, heads, tmp_path):
 
 
 def test_every_seed_is_listed_and_the_kept_one_named(heads):
-    seeds = heads["topic"][1].seeds
+    seeds = heads["topic"][1].runs
     assert [row[0].text for row in seeds.rows] == ["seed 13", "seed 14", "mean", "deviation"]
     assert [row[0].note for row in seeds.rows] == ["kept", "", "", ""]
 
@@ -94,7 +94,7 @@ def test_what_a_head_is(heads):
     facts = dict(heads["names"][1].facts)
     assert facts["layers"] == "4, 6 (mix)"
     assert facts["network"] == "bidirectional GRU 2 × 8"
-    assert facts["kept"] == "epoch 2 of seed 13, the best on dev of 2"
+    assert facts["kept"] == "epoch 2, seed 13, the best on dev"
 
 
 def test_calibration_is_of_classes_and_points_are_of_numbers(heads):

@@ -12,6 +12,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
@@ -165,24 +166,30 @@ def _write_evaluation(
     places: Places, head: str, labels: Labels, predictions: Mapping[str, Any]
 ) -> None:
     texts = [text for _, text in read_texts(places.texts / CORPUS[head])]
-    runs = {13: dict(predictions), 14: dict(predictions)}
-    found = evaluate(labels, texts, runs, kept=13, probe=dict(predictions))
+    runs = {Run(None, seed): dict(predictions) for seed in (13, 14)}
+    found = evaluate(labels, texts, runs, kept=Run(None, 13), probe={None: dict(predictions)})
     reports = places.reports / "heads" / head
-    model, corpus = places.models / head, CORPUS[head]
-    sources = {
-        "texts": places.texts / corpus / "texts.jsonl",
-        "labels": places.labels / corpus / "labels.jsonl",
-        "head": model / "head.json",
-        "predictions": model / "predictions" / "seed_13.jsonl",
-    }
-    inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
-    _write_json(reports / "metrics.json", {**found.metrics, "inputs": inputs})
+    write_metrics(places, head, found.metrics)
     _write_csv(reports / "confusion.csv", ["actual", "predicted"], found.confusion)
     _write_csv(
         reports / "calibration.csv",
         ["confidence", "accuracy", "texts"],
         [astuple(row) for row in found.calibration],
     )
+
+
+def write_metrics(places: Places, head: str, metrics: Mapping[str, Any]) -> None:
+    """As ``evaluate`` does: with digests of what was scored."""
+    model, corpus = places.models / head, CORPUS[head]
+    sources = {
+        "texts": places.texts / corpus / "texts.jsonl",
+        "labels": places.labels / corpus / "labels.jsonl",
+        "head": model / "head.json",
+        **{path.name: path for path in (model / "predictions").iterdir()},
+    }
+    inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
+    path = places.reports / "heads" / head / "metrics.json"
+    _write_json(path, {**metrics, "inputs": inputs})
 
 
 def _description(head: str) -> dict[str, Any]:
@@ -197,6 +204,7 @@ def _description(head: str) -> dict[str, Any]:
             "training": {"metric": "macro_f1", "seeds": [13, 14]},
         },
         "layers": [4, 6],
+        "fold": None,
         "seed": 13,
         "best_epoch": 2,
         "parameters": 1234,

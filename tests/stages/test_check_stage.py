@@ -64,6 +64,11 @@ def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_a_corpus_in_three_folds_is_valid(check: Callable[[Any], Result]) -> None:
+    result = check(changed("corpora.news.split", {"folds": 3}))
+    assert result.exit_code == 0, result.output
+
+
 NEWS: dict[str, Any] = VALID["features"]["news"]  # max_length: 128
 
 
@@ -243,6 +248,11 @@ MISTAKES = [
     ("encoders.minilm.revision", "main", "'revision' is for Hub models"),
     ("corpora.news.path", "data/raw/absent.jsonl", "corpora.news.path: data/raw/absent.jsonl: no"),
     ("corpora.news.format", "xml", "format: input should be 'jsonl'"),
+    (
+        "corpora.news.split",
+        {"folds": 2},
+        "heads.news_topic.corpus: corpora.news has 2 folds, a head",
+    ),
     ("corpora.news.split.test", 0.3, "split: train, dev and test must add up to 1, not 1.2"),
     ("corpora.news.stratify", "subject", "'stratify' must be null or name a label"),
     ("corpora.news.text", ..., "name either the field of raw 'text' or the field of 'words'"),

@@ -39,7 +39,7 @@ def prepare(folder: Path, kind: str, gold: list[Any], rows: list[dict[str, Any]]
     for seed in (13, 14):
         write_lines(folder / "model" / "predictions" / f"seed_{seed}.jsonl", predicted)
     write_lines(folder / "probe.jsonl", predicted)
-    (folder / "model" / "head.json").write_text('{"seed": 14}', encoding="utf-8")
+    (folder / "model" / "head.json").write_text('{"fold": null, "seed": 14}', encoding="utf-8")
 
 
 def sure(label: str) -> dict[str, Any]:
@@ -64,8 +64,10 @@ def run(folder: Path, *more: str) -> Result:
         "mistakes": "out/mistakes.jsonl",
     }
     given = [word for name, path in options.items() for word in (f"--{name}", str(folder / path))]
-    params = str(ROOT / "tests" / "params.yaml")
-    return CliRunner().invoke(main, ["news_topic", *given, "--params", params, *more])
+    params = (ROOT / "tests" / "params.yaml").read_text(encoding="utf-8")
+    path = folder / "params.yaml"
+    path.write_text(params.replace("seeds: [13]", "seeds: [13, 14]"), encoding="utf-8")
+    return CliRunner().invoke(main, ["news_topic", *given, "--params", str(path), *more])
 
 
 def test_all_files_are_written(classes: Path) -> None:
@@ -106,13 +108,13 @@ def test_the_same_files_come_out_again(classes: Path) -> None:
     assert {path.name: path.read_bytes() for path in (classes / "out").iterdir()} == first
 
 
-def test_a_head_that_names_no_seed_is_refused(classes: Path) -> None:
+def test_a_head_that_names_no_run_is_refused(classes: Path) -> None:
     head = classes / "model" / "head.json"
-    for text in ("{}", "[]", "half", '{"seed": null}'):
+    for text in ("{}", "[]", "half", '{"fold": null, "seed": null}', '{"fold": 1, "seed": 14}'):
         head.write_text(text, encoding="utf-8")
         result = run(classes)
         assert result.exit_code == 2
-        assert result.output == f"error: {head}: names no seed; run `dvc repro`\n"
+        assert result.output == f"error: {head}: names no run of the head; run `dvc repro`\n"
     head.unlink()
     assert run(classes).output == f"error: {head}: no such file; run `dvc repro`\n"
 

@@ -156,10 +156,15 @@ def test_parallel_lines_have_two_heads(init: Init) -> None:
     assert_works("slots")
 
 
-def test_folds_have_no_head(init: Init) -> None:
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_a_corpus_in_three_folds_or_more_has_heads(init: Init, folds: int) -> None:
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
-    result = init("data/raw/x.csv", "--split", "{folds: 5}", "--labels", "{topic: class}")
-    assert "no head is added: heads learn from train, dev and test" in result.output
+    split = f"{{folds: {folds}}}"
+    result = init("data/raw/x.csv", "--split", split, "--labels", "{topic: class}")
+    assert result.exit_code == 0, result.output
+    refused = "no head is added: heads need 3 folds or more" in result.output
+    assert refused == (folds == 2)
+    assert (rows("x_topic")["heads"] is None) == (folds == 2)
     assert_works("x")
 
 

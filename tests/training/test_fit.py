@@ -85,7 +85,7 @@ def test_two_trainings_give_the_same_bytes(
         fitted = fit(folder, head_settings(task, **changes))
         (tmp_path / name).mkdir()
         save_head(tmp_path / name, fitted.head, fitted.description)
-        predictions.append(canonical_json(fitted.predictions[5]))
+        predictions.append(canonical_json(fitted.predictions["seed_5"]))
     for file in ("head.safetensors", "head.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert predictions[0] == predictions[1]
@@ -97,7 +97,7 @@ def test_predictions_are_rows_that_evaluation_reads(
 ) -> None:
     settings = head_settings(task, **changes)
     labels = read_labels(folder / "labels", settings.label)
-    rows = fit(folder, settings).predictions[5]
+    rows = fit(folder, settings).predictions["seed_5"]
     for name in ("dev", "test"):
         expected = [i for i, s in zip(labels.ids, labels.splits, strict=True) if s == name]
         assert [row["id"] for row in rows if row["split"] == name] == expected, "in corpus order"
@@ -117,7 +117,7 @@ def test_the_dev_score_is_that_of_the_predictions_on_dev(
     labels = read_labels(folder / "labels", settings.label)
     gold = [v for v, s in zip(labels.values, labels.splits, strict=True) if s == "dev"]
     fitted = fit(folder, settings)
-    rows = [row for row in fitted.predictions[5] if row["split"] == "dev"]
+    rows = [row for row in fitted.predictions["seed_5"] if row["split"] == "dev"]
     score = dev_score(settings.training.metric, labels.kind, gold, rows)
     assert fitted.description["dev_score"] == score
     best = fitted.description["best_epoch"]
@@ -132,8 +132,12 @@ def test_of_several_seeds_all_predict_and_the_best_on_dev_is_kept(folder: Path) 
     together = fit(folder, head_settings(task, training={"seeds": seeds}), say=said.append)
     assert [line for line in said if line.startswith("seed")] == ["seed 5", "seed 6", "seed 7"]
     alone = {seed: fit(folder, head_settings(task, training={"seeds": (seed,)})) for seed in seeds}
-    assert len({canonical_json(one.predictions[s]) for s, one in alone.items()}) == len(seeds)
-    assert together.predictions == {seed: alone[seed].predictions[seed] for seed in seeds}
+    assert len({canonical_json(one.predictions[f"seed_{s}"]) for s, one in alone.items()}) == len(
+        seeds
+    )
+    expected = [alone[seed].predictions[f"seed_{seed}"] for seed in seeds]
+    assert list(together.predictions) == [f"seed_{seed}" for seed in seeds]
+    assert list(together.predictions.values()) == expected
     scores = {seed: one.description["dev_score"] for seed, one in alone.items()}
     best = max(seeds, key=lambda seed: (scores[seed], -seed))
     assert len(set(scores.values())) > 1
@@ -188,7 +192,7 @@ def test_the_description_says_what_the_head_is(folder: Path) -> None:
     assert set(description["thresholds"]) == set(description["labels"])
     assert description["width"] == 64
     assert description["layers"] == [2, 3]
-    assert description["seed"] == 5
+    assert (description["fold"], description["seed"]) == (None, 5)
     hidden, width = 16, 2 * 64
     recurrent = 2 * 4 * hidden * (width + hidden + 2)
     assert description["parameters"] == recurrent + (2 * hidden + 1) * 3
@@ -205,7 +209,7 @@ def test_only_several_classes_have_thresholds(folder: Path) -> None:
 def test_thresholds_are_what_predictions_go_by(folder: Path) -> None:
     fitted = fit(folder, head_settings("multilabel_classification"))
     thresholds = fitted.description["thresholds"]
-    for row in fitted.predictions[5]:
+    for row in fitted.predictions["seed_5"]:
         chosen = [n for n, p in row["probabilities"].items() if p >= thresholds[n]]
         assert row["labels"] == chosen
 

@@ -14,6 +14,7 @@ from pipelines import extracted, labelled, prepared
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from pipeline.corpus.folds import Run, by_fold
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.evaluation.evaluate import evaluate
@@ -92,7 +93,7 @@ def test_predictions_are_those_of_dev_and_test_and_better_than_the_baseline(
         *["test"] * labels.splits.count("test"),
     ]
     texts = [text for _, text in read_texts(folder / "texts")]
-    test = evaluate(labels, texts, {0: predictions}, kept=0).metrics["test"]
+    test = evaluate(labels, texts, {Run(None, 0): predictions}, kept=Run(None, 0)).metrics["test"]
     assert found.description["converged"]
     if kind == "number":
         assert test["spearman"] > 0.5
@@ -220,3 +221,28 @@ def test_one_class_is_nothing_to_learn(folder: Path) -> None:
 
     with pytest.raises(TrainingError, match="one label only"):
         fitted(folder, "class", change=same)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_in_folds_every_row_is_predicted_by_the_fit_that_did_not_see_it(
+    folder: Path, kind: str
+) -> None:
+    def in_folds(labels: Labels) -> Labels:
+        splits = [f"fold_{n % 3 + 1}" for n in range(len(labels.splits))]
+        return dataclasses.replace(labels, splits=splits)
+
+    found = fitted(folder, kind, change=in_folds)
+    again = fitted(folder, kind, change=in_folds)
+    assert canonical_json(found.predictions) == canonical_json(again.predictions)
+    expected: list[dict[str, Any]] = []
+    assert list(found.description["folds"]) == ["fold_1", "fold_2", "fold_3"]
+    for fold, seen in by_fold(in_folds(labels_of(folder, kind))).items():
+        alone = fitted(folder, kind, change=lambda _, seen=seen: seen)
+        expected += alone.predictions
+        own = found.description["folds"][f"fold_{fold}"]
+        assert own.items() <= alone.description.items()
+        assert set(alone.description) - set(own) == {"task", "layers", "texts_sha256", "recipe"}
+    assert found.predictions == expected
+    ids = labels_of(folder, kind).ids
+    for split in ("dev", "test"):
+        assert sorted(r["id"] for r in found.predictions if r["split"] == split) == sorted(ids)

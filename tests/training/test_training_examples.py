@@ -124,6 +124,13 @@ def test_examples_in_another_order_are_refused(folder: Path) -> None:
         together(folder, labels=shifted)
 
 
+def test_folds_are_not_a_division_into_train_dev_and_test(folder: Path) -> None:
+    labels = read_labels(folder / "labels", "kind")
+    split = replace(labels, splits=[f"fold_{n % 3 + 1}" for n in range(len(labels.splits))])
+    with pytest.raises(DataError, match=r"is in folds.*give it another 'split'"):
+        together(folder, labels=split)
+
+
 def test_a_tag_too_few_is_refused(folder: Path) -> None:
     labels = read_labels(folder / "labels", "tags")
     short = replace(labels, values=[labels.values[0][1:], *labels.values[1:]])

@@ -1,0 +1,91 @@
+"""Whether a commit is what its ``dvc.lock`` says: code, data and parameters that stages read.
+
+A commit may change code and leave ``dvc.lock`` as it was. Its lock then lists outputs that other
+code made, and what is rebuilt from that commit need not be them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.lineage.git import Git
+from pipeline.lineage.history import History
+from pipeline.lineage.upstream import Upstream
+
+
+class Agreement:
+    """Compares commits with their ``dvc.lock``; remembers the files that it has seen.
+
+    Args:
+        git: the repository.
+        history: what its commits list.
+    """
+
+    def __init__(self, git: Git, history: History) -> None:
+        self._git = git
+        self._history = history
+        self._digests: dict[str, str] = {}
+        self._params: dict[str, Any] = {}
+
+    def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
+        """What a commit has otherwise than the stages behind a file read it; names of files.
+
+        A file of a folder whose listing DVC's cache does not know is taken to agree.
+        """
+        outs = {out.path: out.digest for stage in upstream.stages for out in stage.outs}
+        known = outs | {item.path: item.digest for item in upstream.raw}
+        from_git = {item.path for item in upstream.code}
+        for stage in upstream.stages:
+            for dep in stage.deps:
+                at_commit = self._listed(dep.path, known) or self._committed(commit, dep.path)
+                absent = at_commit is None and dep.path in from_git
+                if absent or at_commit not in {None, dep.digest}:
+                    yield dep.path
+            for file, values in stage.params.items():
+                table = self._table(commit, file)
+                for key, value in values.items():
+                    if table is not None and look_up(table, key) != value:
+                        yield f"{file}: {key}"
+
+    def _listed(self, path: str, known: Mapping[str, str]) -> str | None:
+        if path in known:
+            return known[path]
+        for folder, digest in known.items():
+            if path.startswith(f"{folder}/"):
+                files = self._history.folders.get(digest, {})
+                return files.get(path.removeprefix(f"{folder}/"))
+        return None
+
+    def _committed(self, commit: str, path: str) -> str | None:
+        blob = self._git.id_of(commit, path)
+        if blob is None:
+            return None
+        if blob not in self._digests:
+            data = self._git.data(blob)
+            self._digests[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return self._digests[blob]
+
+    def _table(self, commit: str, file: str) -> Any:
+        blob = self._git.id_of(commit, file)
+        if blob is None:
+            return None
+        if blob not in self._params:
+            try:
+                self._params[blob] = YAML(typ="safe").load(self._git.text(blob))
+            except YAMLError:
+                self._params[blob] = {}
+        return self._params[blob]
+
+
+def look_up(table: Any, key: str) -> Any:
+    """The value at a dotted key of nested mappings; ``None`` where there is none."""
+    for part in key.split("."):
+        if not isinstance(table, Mapping):
+            return None
+        table = table.get(part)
+    return table

@@ -1,0 +1,75 @@
+"""What DVC calls a file or a folder by: the MD5 of its bytes, or of the listing of its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.files import md5_file
+
+FOLDER = ".dir"
+"""How the digest of a folder ends."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file or folder by its content, wherever it is.
+
+    Attributes:
+        digest: as ``dvc.lock`` has it; that of a folder ends with ``.dir``.
+        files: of a folder, the MD5 of each file by its path in it.
+    """
+
+    digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.digest.endswith(FOLDER)
+
+
+def read_content(path: Path, progress: Callable[[int], object] = lambda _: None) -> Content:
+    """Reads every byte of a file, or of all files in a folder.
+
+    Args:
+        path: the file or folder.
+        progress: called with the size of each file that has been read.
+    """
+    if not path.is_dir():
+        digest = md5_file(path)
+        progress(path.stat().st_size)
+        return Content(digest)
+    files = {}
+    for file in folder_files(path):
+        files[file.relative_to(path).as_posix()] = md5_file(file)
+        progress(file.stat().st_size)
+    return Content(folder_digest(files), files)
+
+
+def folder_files(folder: Path) -> list[Path]:
+    """All files in a folder, at any depth."""
+    return sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+
+
+def folder_digest(files: Mapping[str, str]) -> str:
+    """The digest of a folder with these files, by path in it: that of DVC's listing of them."""
+    listing = [{"md5": files[path], "relpath": path} for path in sorted(files)]
+    data = json.dumps(listing, sort_keys=True).encode("utf-8")
+    return hashlib.md5(data, usedforsecurity=False).hexdigest() + FOLDER
+
+
+def parse_listing(data: bytes) -> dict[str, str]:
+    """The files of a folder as DVC's cache lists them, the MD5 of each by its path in it.
+
+    Raises:
+        ValueError: the data is no listing.
+    """
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a listing of a folder") from error

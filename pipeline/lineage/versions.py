@@ -1,0 +1,86 @@
+"""Which versions of libraries a commit and a head name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.lineage.content import Content, parse_listing
+from pipeline.lineage.git import Git
+from pipeline.lineage.records import Item, Stage
+from pipeline.store.dvc_cache import DvcCache
+
+LOCK = "requirements/lock.txt"
+SAMPLES = "requirements/samples.txt"
+DESCRIPTION = "head.json"
+MATTER = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "h5py")
+"""What decides bytes of features and heads; of all that is installed, the few to look at."""
+
+_PACKAGE = "package:"
+
+
+def pinned(requirements: str) -> dict[str, str]:
+    """Versions that a file of requirements pins, by the package's normalised name."""
+    found = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", requirements, re.MULTILINE)
+    return {_normal(name): version for name, version in found}
+
+
+def commit_versions(git: Git, commit: str, path: str = LOCK) -> dict[str, str]:
+    """What a commit's file of requirements pins; nothing where it has none."""
+    blob = git.id_of(commit, path)
+    return pinned(git.text(blob)) if blob else {}
+
+
+def torch_of_head(content: Content, path: Path | None, item: Item, cache: DvcCache) -> str | None:
+    """The version of torch that trained a head, as its description says; ``None`` for all else.
+
+    Args:
+        content: what was asked for; a folder tells itself whether it is a head's.
+        path: where it is, if it is a folder that can be read.
+        item: the output that it is, or is in, which DVC's cache may have.
+        cache: DVC's cache.
+    """
+    source = path / DESCRIPTION if path is not None and DESCRIPTION in content.files else None
+    if source is None and (listing := cache.object(item.digest)) and listing.is_file():
+        try:
+            digest = parse_listing(listing.read_bytes()).get(DESCRIPTION)
+        except ValueError:
+            digest = None
+        source = cache.object(digest) if digest else None
+    if source is None or not source.is_file():
+        return None
+    try:
+        version = json.loads(source.read_text(encoding="utf-8"))["torch"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return str(version)
+
+
+def encoders_of(stages: Iterable[Stage], samples: dict[str, str]) -> list[str]:
+    """Name, source and revision of the encoders among some stages.
+
+    Args:
+        stages: with their parameters.
+        samples: versions of packages that hold data, by name.
+    """
+    lines = []
+    for stage in stages:
+        for values in stage.params.values():
+            for key, row in values.items():
+                if key.startswith("encoders.") and isinstance(row, dict) and "source" in row:
+                    lines.append(f"{key.removeprefix('encoders.')}: {_encoder(row, samples)}")
+    return lines
+
+
+def _encoder(row: dict[str, object], samples: dict[str, str]) -> str:
+    source, revision = str(row["source"]), row.get("revision")
+    if source.startswith(_PACKAGE):
+        name = _normal(source.removeprefix(_PACKAGE).split("/", 1)[0])
+        return f"{source}, version {samples[name]}" if name in samples else source
+    return f"{source}, revision {revision}" if revision else source
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,1 @@
+"""Questions about a corpus and an encoder that take more than one head to answer."""

@@ -1,0 +1,209 @@
+"""A sweep's trials in Optuna: what is tried next, when to give up, what is known.
+
+Each trial's sampler starts from the sweep's seed and the trial's number: one job at a time, what is
+tried follows from the settings alone, however often the sweep was killed in between. A trial that
+was killed is tried again under its own number.
+
+``study.json`` is what counts. Optuna's journal beside it, which git does not track, holds what a
+running trial has reported; where the journal is absent, or older, it is written anew from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from pipeline.sweeps.basis import require_same_basis
+from pipeline.sweeps.records import (
+    StudyRecord,
+    TrialRecord,
+    read_study,
+    write_study,
+)
+from pipeline.sweeps.settings import PrunerSettings, SweepSettings
+from pipeline.sweeps.space import Values, decoded, distributions, encoded
+
+JOURNAL = "optuna.journal"
+_RECORD = "record"
+_STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Proposal:
+    """A trial to run: its number and its settings by path."""
+
+    def __init__(self, number: int, values: Values, trial: optuna.Trial) -> None:
+        self.number = number
+        self.values = values
+        self.drawn: dict[str, Any] = dict(trial.params)
+        self._trial = trial
+
+    def gives_up(self, epoch: int, best: float) -> bool:
+        """Told the best dev score so far after an epoch; whether the trial is to end here."""
+        self._trial.report(best, epoch)
+        return self._trial.should_prune()
+
+    def end(self, study: optuna.Study, record: TrialRecord) -> None:
+        """Tells Optuna what came of it."""
+        self._trial.set_user_attr(_RECORD, record.model_dump(mode="json"))
+        value = record.score if record.state == "complete" else None
+        study.tell(self._trial, value, state=_STATES[record.state])
+
+
+class Study:
+    """A sweep of which some trials have ended.
+
+    Args:
+        folder: where it is kept, ``studies/<name>``; nothing else may be writing there.
+        settings: the search.
+        basis: what trials must share to be compared.
+        start: the head's own settings by path of the space: the first trial, if in the space.
+
+    Raises:
+        ParameterError: the folder holds a sweep of another basis.
+    """
+
+    def __init__(
+        self, folder: Path, settings: SweepSettings, *, basis: Mapping[str, Any], start: Values
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._folder = folder
+        self._settings = settings
+        self._start = encoded(settings.space, start)
+        self._distributions = distributions(settings.space)
+        self._running: dict[int, Proposal] = {}
+        kept = read_study(folder)
+        if kept is not None:
+            require_same_basis(folder, kept.basis, basis)
+        self._record = StudyRecord(basis=dict(basis), trials=kept.trials if kept else [])
+        self._study = self._open(known=kept is not None)
+        write_study(folder, self._record)
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """The trials that have ended, by number."""
+        return list(self._record.trials)
+
+    def propose(self, most: int) -> Proposal | None:
+        """The next trial, unless ``most`` have ended or are running."""
+        taken = {trial.trial for trial in self._record.trials} | set(self._running)
+        if len(taken) >= most:
+            return None
+        number = next(number for number in range(len(taken) + 1) if number not in taken)
+        self._study.sampler = self._sampler(number)
+        if number == 0 and self._start is not None:
+            self._study.enqueue_trial(self._start)
+        trial = self._study.ask(self._distributions)
+        values = decoded(self._settings.space, trial.params)
+        self._running[number] = Proposal(number, values, trial)
+        return self._running[number]
+
+    def end(self, proposal: Proposal, record: TrialRecord) -> None:
+        """Takes what came of a trial, and writes it down."""
+        proposal.end(self._study, record)
+        del self._running[proposal.number]
+        self._record.trials = sorted([*self._record.trials, record], key=lambda trial: trial.trial)
+        write_study(self._folder, self._record)
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = int(np.random.SeedSequence([self._settings.seed, number]).generate_state(1)[0])
+        if self._settings.sampler == "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        return optuna.samplers.TPESampler(seed=seed)
+
+    def _open(self, *, known: bool) -> optuna.Study:
+        """The study in the journal, with the trials of ``study.json`` and perhaps a last one."""
+        path = self._folder / JOURNAL
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Whoever held Optuna's lock was killed: nobody else is here.
+        for lock in self._folder.glob(f"{JOURNAL}.lock*"):
+            lock.unlink(missing_ok=True)
+        if known and path.exists():
+            study = self._load(path)
+            if study is not None and self._takes_over(study):
+                return study
+        path.unlink(missing_ok=True)
+        study = self._load(path)
+        if study is None:
+            raise RuntimeError("a new journal cannot be read")
+        for record in self._record.trials:
+            study.add_trial(self._frozen(record))
+        return study
+
+    def _load(self, path: Path) -> optuna.Study | None:
+        """The study of a journal; ``None`` if something else than a kill has damaged it."""
+        _cut_half_a_line(path)
+        try:
+            return optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(path))),
+                study_name="sweep",
+                direction="maximize",
+                pruner=_pruner(self._settings.pruner),
+                load_if_exists=True,
+            )
+        except (ValueError, KeyError):
+            return None
+
+    def _takes_over(self, study: optuna.Study) -> bool:
+        """Ends what was running; whether the journal knows all that the file does."""
+        found: dict[int, TrialRecord] = {}
+        for trial in study.get_trials(deepcopy=False):
+            if _RECORD in trial.user_attrs:  # it had ended, if not always been told so
+                record = TrialRecord.model_validate(trial.user_attrs[_RECORD])
+                found[record.trial] = record
+        if any(found.get(record.trial) != record for record in self._record.trials):
+            return False
+        self._record.trials = [found[number] for number in sorted(found)]
+        unfinished = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)) or any(
+            _RECORD in trial.user_attrs for trial in unfinished
+        ):
+            return False  # killed between two lines of the journal: write it anew
+        for trial in unfinished:
+            study.tell(trial.number, state=TrialState.FAIL)
+        return True
+
+    def _frozen(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
+        best_so_far = np.maximum.accumulate(record.curve).tolist() if record.curve else []
+        return optuna.trial.create_trial(
+            state=_STATES[record.state],
+            value=record.score if record.state != "failed" else None,
+            params=record.drawn,
+            distributions=self._distributions,
+            user_attrs={_RECORD: record.model_dump(mode="json")},
+            intermediate_values=dict(enumerate(best_so_far, 1)),
+        )
+
+
+def _pruner(settings: PrunerSettings | None) -> optuna.pruners.BasePruner:
+    if settings is None:
+        return optuna.pruners.NopPruner()
+    if settings.kind == "median":
+        return optuna.pruners.MedianPruner(
+            n_startup_trials=settings.startup_trials or 1,
+            n_warmup_steps=settings.warmup_epochs or 1,
+        )
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=settings.first_epoch or 1, reduction_factor=settings.factor or 2
+    )
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """Removes what a killed process left of a line at a journal's end."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    if content and not content.endswith(b"\n"):
+        with path.open("rb+") as file:
+            file.truncate(content.rfind(b"\n") + 1)

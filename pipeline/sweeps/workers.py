@@ -1,0 +1,97 @@
+"""Processes that run trials side by side, each with the features opened once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.errors import IcehouseError, MachineError
+from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
+from pipeline.training.material import Material
+
+MakeMaterial = Callable[[], Material]
+"""Opens what a worker learns from, in the worker; it must be possible to pickle it."""
+
+
+@contextmanager
+def workers(
+    count: int, row: Mapping[str, Any], material: MakeMaterial, *, threads: int
+) -> Iterator[list[RunTrial]]:
+    """Yields a way to run a trial per process; ends the processes with the block.
+
+    A worker whose parent is killed ends by itself when it next tells it of an epoch.
+
+    Args:
+        count: processes.
+        row: the head's row.
+        material: what they learn from.
+        threads: CPU threads of each.
+    """
+    context = multiprocessing.get_context("spawn")
+    processes, pipes = [], []
+    try:
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_serve, args=(theirs, dict(row), material, threads), daemon=True
+            )
+            process.start()
+            theirs.close()
+            processes.append(process)
+            pipes.append(ours)
+        yield [_runner(pipe) for pipe in pipes]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+        for pipe in pipes:
+            pipe.close()
+
+
+def _runner(pipe: Connection) -> RunTrial:
+    def run(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+        try:
+            pipe.send(dict(values))
+            while True:
+                answer = pipe.recv()
+                if isinstance(answer, TrialResult):
+                    return answer
+                if isinstance(answer, IcehouseError):
+                    raise answer
+                pipe.send(gives_up(*answer))
+        except (EOFError, OSError):
+            raise MachineError(
+                "a process that ran a trial has ended; is memory short? Use fewer --jobs"
+            ) from None
+
+    return run
+
+
+def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, threads: int) -> None:
+    """Runs the trials that it is sent; tells each epoch, and is told whether to give up."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    torch.set_num_threads(threads)
+
+    def gives_up(epoch: int, best: float) -> bool:
+        pipe.send((epoch, best))
+        return bool(pipe.recv())
+
+    opened: Material | None = None
+    try:
+        while True:
+            values = pipe.recv()
+            try:
+                opened = opened or material()
+                pipe.send(run_trial(row, opened, values, gives_up))
+            except IcehouseError as error:
+                pipe.send(error)
+    except (EOFError, OSError):
+        os._exit(0)  # the parent is gone, and with it whoever could be told

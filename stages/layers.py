@@ -1,0 +1,132 @@
+"""Compares the layers that a head could read; no stage of the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.corpus.folds import require_splits
+from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.environment import (
+    choose_device,
+    keep_freed_memory,
+    project_root,
+    store_path,
+    use_threads,
+)
+from pipeline.errors import ParameterError
+from pipeline.files import atomic_directory, readable_json
+from pipeline.heads.settings import HeadSettings
+from pipeline.params import ParamsFile
+from pipeline.store.digests import MEMORY, Digests
+from pipeline.store.reader import Features, open_features
+from pipeline.store.settings import FeaturesSettings
+from pipeline.studies.control import control_labels
+from pipeline.studies.layers import summarise
+from pipeline.studies.readings import predict_reading, readings
+from pipeline.studies.tables import labels_csv, latex, layers_csv, text
+from stages.command import PARAMS, StageCommand
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
+@click.option("--floor", is_flag=True, help="Also read an encoder with random weights; runs it.")
+@click.option("--data-root", type=FOLDER, default="data", show_default=True)
+@click.option("--studies-root", type=FOLDER, default="studies", show_default=True)
+@PARAMS
+def main(
+    name: str,
+    seeds: str | None,
+    floor: bool,
+    data_root: Path,
+    studies_root: Path,
+    params_path: Path,
+) -> None:
+    """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers."""
+    params = ParamsFile(params_path)
+    settings = params.section(HeadSettings, "heads", name)
+    chosen_seeds = _seeds(seeds) if seeds else settings.training.seeds
+    use_threads()
+    keep_freed_memory()
+    labels = read_labels(data_root / "labels" / settings.corpus, settings.label)
+    require_splits(labels)
+    features = open_features(data_root / "features" / settings.features)
+    texts = None
+    if settings.on_words:
+        texts = [text for _, text in read_texts(data_root / "text" / settings.corpus)]
+    control = control_labels(labels, texts)
+    from_random = (
+        _floor(params, settings, data_root, studies_root / ".floors" / settings.features)
+        if floor
+        else None
+    )
+    digests, device = Digests(store_path() / MEMORY), choose_device()
+    found = {
+        reading: predict_reading(
+            reading,
+            settings,
+            seeds=chosen_seeds,
+            labels=labels,
+            control=control,
+            features=features,
+            floor=from_random,
+            digests=digests,
+            device=device,
+            say=click.echo,
+        )
+        for reading in readings(features)
+    }
+    study = summarise(found, labels, control, metric=settings.training.metric)
+    study = {
+        "head": settings.model_dump(mode="json", exclude={"layers", "combine"}),
+        "texts_sha256": labels.texts_sha256,
+        "recipe": features.manifest.recipe,
+        **study,
+    }
+    out = studies_root / f"{name}_layers"
+    with atomic_directory(out) as folder:
+        for file, content in {
+            "study.json": readable_json(study),
+            "layers.csv": layers_csv(study),
+            "labels.csv": labels_csv(study),
+            "table.tex": latex(study, title=name),
+        }.items():
+            (folder / file).write_text(content, encoding="utf-8", newline="\n")
+    for line in text(study):
+        click.echo(line)
+    test = study["test"]["head"]
+    click.echo(f"{study['chosen']}, chosen on dev, on test: {study['metric']} {test['score']:.4f}")
+    click.echo(f"written to {out}")
+
+
+def _seeds(listed: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(int(seed) for seed in listed.split(","))
+    except ValueError:
+        seeds = ()
+    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise ParameterError(f"--seeds {listed}: give different whole numbers, as 13,14,15")
+    return seeds
+
+
+def _floor(params: ParamsFile, head: HeadSettings, data: Path, cache: Path) -> Features:
+    from pipeline.studies.floor import extract_floor
+
+    row = params.section(FeaturesSettings, "features", head.features)
+    folder = extract_floor(
+        row,
+        texts=data / "text" / head.corpus,
+        encoder=data / "encoders" / row.encoder,
+        cache=cache,
+        project=project_root(),
+        say=lambda line: click.echo(f"floor of features {head.features}: {line}"),
+    )
+    return open_features(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Says which commit, data, encoder and parameters made a file, and how to make it again."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from pipeline.environment import project_root, store_path
+from pipeline.lineage.content import Content, folder_files, read_content
+from pipeline.lineage.describe import Versions, describe, rebuild_commands
+from pipeline.lineage.errors import LineageError
+from pipeline.lineage.git import Git
+from pipeline.lineage.machines import machines_of, why_different
+from pipeline.lineage.rebuild import (
+    EXTRACT,
+    Plan,
+    clone_of,
+    different_outputs,
+    holds,
+    plan_rebuild,
+    provide,
+    run_stages,
+)
+from pipeline.lineage.records import Item
+from pipeline.lineage.trace import Lineage, trace
+from pipeline.lineage.versions import SAMPLES, commit_versions, encoders_of, torch_of_head
+from pipeline.store.dvc_cache import DvcCache
+from stages.command import StageCommand
+
+DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+@click.command(cls=StageCommand)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Make it again in a clone of its own, and compare.")
+@click.option("--from-texts", is_flag=True, help="With --check: extract its features anew, too.")
+def main(file: Path, check: bool, from_texts: bool) -> None:
+    """Says which commit, data, encoder and parameters made FILE, and how to make it again.
+
+    FILE is a file or folder that DVC tracks: a head or its weights, features, metrics, an encoder,
+    a raw corpus; or a copy of one, wherever it is; or just a digest that dvc.lock has. It is found
+    by its content, in every version of dvc.lock and of .dvc files that a branch, tag or experiment
+    has.
+
+    --check clones the project at that commit, runs the stage that made the file and all stages
+    before it, and compares digests. It takes from DVC's cache raw data and the encoder, which is a
+    copy, and the features, which take long; --from-texts extracts those as well, with an empty
+    store. It uses the packages that are installed here.
+
+    Exits with 2 where FILE is not found, or is rebuilt to other bytes.
+    """
+    if from_texts and not check:
+        raise click.UsageError("--from-texts says how to --check")
+    root = project_root()
+    cache = DvcCache(root)
+    content = _content(file)
+    with Git(root) as git:
+        lineage = trace(git, cache, content, name=str(file), path=_path_in(root, file))
+        pinned = commit_versions(git, lineage.commit.sha)
+        versions = Versions(
+            torch=torch_of_head(content, file, lineage.place.item, cache),
+            pinned=pinned,
+            encoders=encoders_of(
+                lineage.upstream.stages, commit_versions(git, lineage.commit.sha, SAMPLES)
+            ),
+        )
+    for line in describe(lineage, versions):
+        click.echo(line)
+    click.echo("\nto make it again")
+    for line in rebuild_commands(lineage, root=root, pull_from=_cache_without_remote(root, cache)):
+        click.echo(f"  {line}")
+    if check:
+        click.echo("")
+        _check(lineage, versions, root, cache, from_texts=from_texts)
+
+
+def _check(
+    lineage: Lineage, versions: Versions, root: Path, cache: DvcCache, *, from_texts: bool
+) -> None:
+    if not lineage.upstream.stages:
+        click.echo(f"{lineage.place.path}: raw data, which nothing makes: there is nothing to run")
+        return
+    plan = plan_rebuild(
+        lineage.upstream, from_texts=from_texts, held=lambda item: holds(cache, item)
+    )
+    click.echo(f"runs {', '.join(stage.name for stage in plan.stages)}")
+    for item in plan.start:
+        click.echo(f"takes {item.path} from DVC's cache")
+    _fetch_missing(root, lineage.commit.sha, plan, cache)
+    start = time.monotonic()
+    with clone_of(root, lineage.commit.sha) as clone:
+        provide(plan.start, cache, clone)
+        run_stages(clone, plan.stages)
+        different = list(different_outputs(clone, plan.stages))
+    seconds = time.monotonic() - start
+    click.echo(f"rebuilt in {seconds:.0f} s")
+    names = {item.path for item, _ in different}
+    for stage in plan.stages:
+        for out in stage.outs:
+            click.echo(f"{'different' if out.path in names else 'same':9} {out.path}")
+    if lineage.place.item.path in names:
+        first, digest = different[0]
+        raise LineageError(
+            f"{first.path}: rebuilt as {digest} instead of {first.digest}; "
+            f"{_why(lineage, versions, plan, cache)}"
+        )
+
+
+def _content(file: Path) -> Content:
+    if not file.exists():
+        if DIGEST.fullmatch(str(file)):
+            return Content(str(file))
+        raise LineageError(f"{file}: no such file or folder, and no digest")
+    size = sum(path.stat().st_size for path in ([file] if file.is_file() else folder_files(file)))
+    with tqdm(total=size, unit="B", unit_scale=True, disable=None, delay=1) as bar:
+        return read_content(file, bar.update)
+
+
+def _path_in(root: Path, file: Path) -> str | None:
+    path = file.absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+
+
+def _cache_without_remote(root: Path, cache: DvcCache) -> Path | None:
+    """DVC's cache, where no remote is there to pull from."""
+    from dvc.config import Config
+
+    some = cache.object("0" * 32)
+    if some is None or Config(str(root / ".dvc"))["core"].get("remote"):
+        return None
+    return some.parents[3]
+
+
+def _fetch_missing(root: Path, commit: str, plan: Plan, cache: DvcCache) -> None:
+    """Brings what the rebuild starts from into DVC's cache, from the remote if there is one."""
+    missing = [item for item in plan.start if not holds(cache, item)]
+    if not missing:
+        return
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            repo.fetch([item.path for item in missing], revs=[commit], workspace=False)
+    except DvcException as error:
+        raise LineageError(f"{_names(missing)}: not in DVC's cache, and {error}") from error
+
+
+def _why(lineage: Lineage, versions: Versions, plan: Plan, cache: DvcCache) -> str:
+    if lineage.differences:
+        return f"the commit is not what its dvc.lock says ({lineage.differences[0]})"
+    import torch
+
+    from pipeline.environment import choose_device, describe_machine, use_threads
+
+    extracted = [
+        out for stage in plan.stages if stage.name.split("@", 1)[0] == EXTRACT for out in stage.outs
+    ]
+    return why_different(
+        torch_then=versions.torch or versions.pinned.get("torch"),
+        torch_now=torch.__version__.split("+")[0],
+        logged=[entry for item in extracted for entry in machines_of(item, cache, store_path())],
+        machine=describe_machine(choose_device(), use_threads()),
+    )
+
+
+def _names(items: list[Item]) -> str:
+    return ", ".join(item.path for item in items)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Searches for settings of a head in one process; no stage of the pipeline, and no encoder."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.environment import choose_device, keep_freed_memory, store_path, use_threads
+from pipeline.errors import ParameterError
+from pipeline.heads.settings import HeadSettings
+from pipeline.params import ParamsFile
+from pipeline.params_edit import set_values
+from pipeline.store.lock import only_writer
+from pipeline.sweeps.basis import basis_of, chosen, open_material, require_same_basis
+from pipeline.sweeps.board import Lines, Table, settings
+from pipeline.sweeps.checked import read_sweep
+from pipeline.sweeps.experiments import record_trials
+from pipeline.sweeps.records import StudyRecord, best_first, read_study
+from pipeline.sweeps.run import sweep as run_sweep
+from pipeline.sweeps.space import value_at
+from pipeline.sweeps.study import Study
+from pipeline.sweeps.trial import run_trial
+from pipeline.sweeps.workers import workers
+from stages.command import PARAMS, StageCommand
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(cls=StageCommand)
+@click.argument("name")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="At once.")
+@click.option("--trials", type=click.IntRange(1), help="In all, instead of the row's number.")
+@click.option("--record", "recorded", type=click.IntRange(1), help="Save the best N in DVC.")
+@click.option("--apply", "applied", type=click.IntRange(0), help="Write a trial into params.yaml.")
+@click.option("--labels-root", type=FOLDER, default="data/labels", show_default=True)
+@click.option("--features-root", type=FOLDER, default="data/features", show_default=True)
+@click.option("--studies-root", type=FOLDER, default="studies", show_default=True)
+@PARAMS
+def main(
+    name: str,
+    jobs: int,
+    trials: int | None,
+    recorded: int | None,
+    applied: int | None,
+    labels_root: Path,
+    features_root: Path,
+    studies_root: Path,
+    params_path: Path,
+) -> None:
+    """Runs the trials of sweep NAME that are still to run, in studies/NAME.
+
+    With --apply K writes the settings of trial K into the head's row; with --record N runs the
+    best N trials as experiments of DVC. Neither runs trials of its own.
+    """
+    folder = studies_root / name
+    params = ParamsFile(params_path)
+    sweep, row = read_sweep(params, name)
+    head = params.section(HeadSettings, "heads", sweep.head)
+    if applied is not None or recorded is not None:
+        kept, now = _kept(folder, name), chosen(sweep, row)
+        require_same_basis(folder, {key: kept.basis.get(key) for key in now}, now)
+        if applied is not None:
+            _apply(params_path, sweep.head, kept, applied)
+        if recorded is not None:
+            best = best_first(kept.trials)[:recorded]
+            record_trials(name, sweep.head, best, say=click.echo)
+        return
+    most = trials or sweep.trials
+    threads = use_threads()
+    keep_freed_memory()
+    device = choose_device()
+    open_ = partial(
+        open_material,
+        labels_root / head.corpus,
+        head.label,
+        features_root / head.features,
+        store=store_path(),
+        device=str(device),
+    )
+    material = open_()
+    material.data(head)  # what is wrong with all trials is better known before the first
+    with only_writer(folder, f"a sweep of {name}", partial(click.echo, err=True)):
+        study = Study(
+            folder,
+            sweep,
+            basis=basis_of(sweep, row, material),
+            start={path: value_at(row, path) for path in sweep.space},
+        )
+        click.echo(
+            f"sweep {name}: heads.{sweep.head} by {head.training.metric} on dev; "
+            f"{len(study.trials)} of {most} trials are there"
+        )
+        board = _board(metric=head.training.metric, most=most, known=study.trials, lanes=jobs)
+        try:
+            if jobs == 1:
+                run_sweep(study, [partial(run_trial, row, material)], most=most, board=board)
+            else:
+                with workers(jobs, row, open_, threads=max(1, threads // jobs)) as lanes:
+                    run_sweep(study, lanes, most=most, board=board)
+        except KeyboardInterrupt:
+            click.echo(
+                f"stopped: {len(study.trials)} of {most} trials are kept in {folder}; "
+                f"`python -m stages.sweep {name}` goes on",
+                err=True,
+            )
+            sys.exit(130)
+        best = best_first(study.trials)
+    if best:
+        click.echo(f"best: trial {best[0].trial}, {best[0].score:.4f}: {settings(best[0].values)}")
+        click.echo(f"`python -m stages.sweep {name} --apply {best[0].trial}` takes its settings")
+
+
+def _kept(folder: Path, name: str) -> StudyRecord:
+    kept = read_study(folder)
+    if kept is None:
+        raise ParameterError(f"{folder}: holds no sweep; run `python -m stages.sweep {name}`")
+    return kept
+
+
+def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None:
+    trial = next((trial for trial in kept.trials if trial.trial == number), None)
+    if trial is None or trial.state == "failed":
+        known = ", ".join(str(one.trial) for one in kept.trials if one.state != "failed")
+        raise ParameterError(f"there is no trial {number} to apply; there are: {known or 'none'}")
+    set_values(params_path, ("heads", head), trial.values)
+    click.echo(f"{params_path}: heads.{head}: {settings(trial.values)}")
+    if trial.state == "pruned":
+        click.echo(f"trial {number} was given up early: trained to its end, it may score higher")
+        return
+    threads = f", with ICEHOUSE_THREADS={trial.threads}" if trial.threads else ""
+    click.echo(f"`dvc repro` gives dev score {trial.kept_score!r}{threads}")
+
+
+def _board(**shared: Any) -> Lines:
+    if not sys.stdout.isatty():
+        return Lines(**shared, write=click.echo)
+    return Table(
+        **shared,
+        write=partial(click.echo, nl=False),
+        columns=lambda: shutil.get_terminal_size().columns,
+    )
+
+
+if __name__ == "__main__":
+    main()
