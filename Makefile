@@ -30,7 +30,6 @@ $(INSTALLED): requirements/lock.txt requirements/samples.txt pyproject.toml
 
 repro: setup
 	@python -m stages.check
-	@mkdir -p data/text data/labels models reports/corpora reports/features reports/heads
 	dvc repro
 
 test: setup

@@ -12,12 +12,12 @@ from typing import Any
 import click
 
 from pipeline.corpus.folds import Run
-from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.corpus.storage import LABELS, TEXTS, read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import read_probe, read_runs, run_files
 from pipeline.evaluation.table import summary
-from pipeline.files import atomic_file, canonical_json, readable_json, write_text
+from pipeline.files import atomic_file, canonical_json, md5_file, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
 from stages.command import PARAMS, StageCommand
@@ -62,7 +62,15 @@ def main(
         kept=_kept_run(head, runs),
         probe=read_probe(probe, column) if probe else None,
     )
-    write_text(metrics, readable_json(evaluation.metrics))
+    sources = {
+        "texts": texts / TEXTS,
+        "labels": labels / LABELS,
+        "head": head,
+        **{path.name: path for path in files.values()},
+    }
+    # In a list: DVC shows as metrics what stands under names.
+    inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
+    write_text(metrics, readable_json({**evaluation.metrics, "inputs": inputs}))
     _write_csv(confusion, ["actual", "predicted"], evaluation.confusion)
     _write_csv(
         calibration,

@@ -14,6 +14,7 @@ from pipeline.files import write_text
 from stages.command import StageCommand
 
 VEGA_LITE = "6.4"
+GLOBALS = "window.vegaEmbed = vegaEmbed;"
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -50,8 +51,7 @@ def main(script: Path, template: Path) -> None:
             "there is no package vl_convert; `pip install vl-convert-python`"
         ) from None
     # In a function of its own: the bundle's short names would be those of every other script.
-    bundle = javascript_bundle(None, VEGA_LITE)  # type: ignore[arg-type]
-    vega = f"(() => {{\n{bundle}\n}})();\n"
+    vega = f"(() => {{\n{javascript_bundle(GLOBALS, VEGA_LITE)}\n}})();\n"
     write_text(script, vega)
     write_text(template, dvc_page(vega))
     click.echo(f"{script} and {template}: Vega-Lite {VEGA_LITE}, {len(vega) / 1e6:.2f} MB each")

@@ -43,6 +43,7 @@ def test_a_clone_computes_the_one_text_that_it_edits(first: Project, tmp_path: P
         "prepare@news",
         "extract@news",
         "train@news_topic",
+        "probe@news_topic",
         "evaluate@news_topic",
         "report",
     ]
@@ -94,7 +95,7 @@ def test_experiments_in_folders_of_their_own_share_the_store(first: Project) -> 
     shorter = first.dvc("exp", "run", "--temp", "-S", "features.tweets.max_length=12")
     assert "extract@tweets" in ran(shorter)
     assert computed(shorter)[0] > 0
-    back = first.dvc("exp", "run", "--temp", "-S", "heads.tweet_entities.training.seed=3")
+    back = first.dvc("exp", "run", "--temp", "-S", "heads.tweet_entities.training.seeds=[3]")
     assert ran(back) == ["train@tweet_entities", "evaluate@tweet_entities", "report"]
     # A third length of rows, two layers: what the experiment computed is in this place's store.
     again = first.dvc(

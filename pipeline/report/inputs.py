@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.corpus.records import Text
-from pipeline.corpus.storage import TEXTS, Labels, read_labels, read_texts
+from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.errors import DataError
 from pipeline.evaluation.predictions import Predictions, out_of_fold, read_runs, run_files
 from pipeline.files import md5_file
@@ -19,7 +19,7 @@ Rows = list[dict[str, str]]
 """A CSV file: a dictionary per line."""
 
 Read = TypeVar("Read")
-STUDY_TABLES = ("trials.csv", "layers.csv")
+STUDY_TABLES = ("trials.csv", "layers.csv", "labels.csv")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class HeadInput:
         labels: the column that it learns; in folds, all rows are in test.
         predictions: of the seed that was kept, by id; in folds, out of fold.
         tables: ``history``, ``scores``, ``layers`` and ``calibration``, by name.
-        digests: MD5 by path, as ``dvc.lock`` has it, of the files that the numbers come from.
+        digests: MD5 by path, of the files that the numbers come from.
     """
 
     name: str
@@ -126,9 +126,9 @@ def read_inputs(
 
 
 def read_studies(folder: Path) -> list[StudyInput]:
-    """The studies that are there, sorted by name; there may be none, and no folder either."""
+    """The studies that are there, by name; there may be none. Hidden folders are none."""
     studies = []
-    for path in sorted(folder.glob("*/")):
+    for path in sorted(folder.glob("[!.]*/")):
         tables = {name: _csv(path / name) for name in STUDY_TABLES if (path / name).is_file()}
         if tables:
             studies.append(StudyInput(path.name, tables))
@@ -155,28 +155,41 @@ def _head(places: Places, name: str) -> HeadInput:
         for run, path in run_files(model / "predictions", labels, seeds=seeds).items()
         if run.seed == seed
     }
+    sources = {
+        "texts": places.texts / corpus / TEXTS,
+        "labels": places.labels / corpus / LABELS,
+        "head": model / "head.json",
+        **{path.name: path for path in files.values()},
+    }
+    metrics = _json(reports / "metrics.json")
+    digests = {what: _read(path, md5_file) for what, path in sources.items()}
+    _check_scored(metrics, digests, sources)
     found = {run.fold: rows for run, rows in read_runs(files, labels).items()}
     labels, predictions = out_of_fold(labels, found)
-    metrics = reports / "metrics.json"
-    sources = (
-        places.texts / corpus / TEXTS,
-        places.labels / corpus / "labels.jsonl",
-        model / "head.safetensors",
-        *files.values(),
-        metrics,
-    )
     return HeadInput(
         name=name,
         description=description,
-        metrics=_json(metrics),
+        metrics=metrics,
         labels=labels,
         predictions=predictions,
         tables={
             table: _csv(reports / f"{table}.csv")
             for table in ("history", "scores", "layers", "calibration")
         },
-        digests={path.as_posix(): _read(path, md5_file) for path in sources},
+        digests={sources[what].as_posix(): digest for what, digest in digests.items()},
     )
+
+
+def _check_scored(
+    metrics: Mapping[str, Any], digests: Mapping[str, str], sources: Mapping[str, Path]
+) -> None:
+    """Only ``reports/`` is a dependency of the report: so the rest must be what it speaks of."""
+    scored = {row["file"]: row["md5"] for row in metrics.get("inputs", [])}
+    for what, digest in digests.items():
+        if scored.get(what) != digest:
+            raise DataError(
+                f"{sources[what]}: not the file that was scored; run `dvc repro` or `dvc checkout`"
+            )
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -202,4 +215,4 @@ def _read(path: Path, read: Callable[[Path], Read]) -> Read:
     try:
         return read(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+        raise DataError(f"{path}: no such file; run `dvc pull` or `dvc repro`") from None

@@ -79,7 +79,7 @@ def scores_spec(rows: Values) -> Spec:
             },
         },
     }
-    return _plot({"layer": [interval, marks]}, height=40 * len(heads))
+    return plot({"layer": [interval, marks]}, height=40 * len(heads))
 
 
 def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
@@ -111,7 +111,7 @@ def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
         {"field": "epoch"},
         {"field": "value", "title": title, "format": ".4f"},
     ]
-    return _plot(
+    return plot(
         {
             "data": {"values": values},
             "mark": {"type": "line", "point": {"size": 36}, "strokeWidth": 2},
@@ -123,7 +123,7 @@ def curves_spec(epochs: Values, series: Mapping[str, str], title: str) -> Spec:
 def shares_spec(shares: Values) -> Spec:
     """Bars: how much of each layer a scalar mix takes; rows with ``layer`` and ``share``."""
     layers = [str(row["layer"]) for row in shares]
-    return _plot(
+    return plot(
         {
             "data": {"values": [{**row, "layer": str(row["layer"])} for row in shares]},
             "mark": {"type": "bar", "tooltip": True, "cornerRadiusEnd": 2},
@@ -157,7 +157,7 @@ def calibration_spec(bins: Values) -> Spec:
     }
     points = {
         "data": {"values": bins},
-        "mark": {"type": "line", "point": {"size": 60}, "tooltip": True},
+        "mark": {"type": "point", "filled": True, "size": 80, "tooltip": True},
         "encoding": {
             "x": {**x, "field": "confidence", "title": "how sure"},
             "y": {**x, "field": "accuracy", "title": "how often right"},
@@ -173,7 +173,7 @@ def calibration_spec(bins: Values) -> Spec:
             ],
         },
     }
-    return _plot({"layer": [diagonal, points]})
+    return plot({"layer": [diagonal, points]})
 
 
 def scatter_spec(pairs: Sequence[tuple[float, float]]) -> Spec:
@@ -201,7 +201,7 @@ def scatter_spec(pairs: Sequence[tuple[float, float]]) -> Spec:
             for name, field in (("x", "actual"), ("y", "predicted"))
         },
     }
-    return _plot({"layer": [diagonal, points]}, height=280)
+    return plot({"layer": [diagonal, points]}, height=280)
 
 
 def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> Spec:
@@ -217,7 +217,7 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
         if (total := sum(own.values()))
         for name in classes
     ]
-    return _plot(
+    return plot(
         {
             "data": {"values": values},
             "mark": {"type": "bar", "tooltip": True},
@@ -242,81 +242,8 @@ def counts_spec(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str])
     )
 
 
-def trials_spec(scores: Sequence[tuple[float, float]], title: str) -> Spec:
-    """Points and a step line: the score of each trial, and the best so far."""
-    best = float("-inf")
-    values = []
-    for trial, score in sorted(scores):
-        best = max(best, score)
-        values.append({"trial": trial, "score": score, "best": best})
-    x = {"field": "trial", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}}
-    return _plot(
-        {
-            "data": {"values": values},
-            "layer": [
-                {
-                    "mark": {"type": "line", "interpolate": "step-after"},
-                    "encoding": {
-                        "x": x,
-                        "y": {**y, "field": "best"},
-                        "color": {
-                            "datum": "best so far",
-                            "scale": {"domain": ["a trial", "best so far"]},
-                            "legend": {"title": None, "orient": "top"},
-                        },
-                    },
-                },
-                {
-                    "mark": {"type": "point", "filled": True, "size": 50, "tooltip": True},
-                    "encoding": {
-                        "x": x,
-                        "y": {**y, "field": "score"},
-                        "color": {"datum": "a trial"},
-                    },
-                },
-            ],
-        },
-        height=240,
-    )
-
-
-def layers_spec(rows: Values, title: str) -> Spec:
-    """Points with intervals, one series beside the other at each layer.
-
-    Args:
-        rows: with ``layer``, ``series`` and ``value``, and perhaps ``low`` and ``high``.
-        title: of the vertical axis.
-    """
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
-    series = list(dict.fromkeys(row["series"] for row in rows))
-    shared = {
-        "x": {"field": "layer", "type": "ordinal", "sort": layers, "axis": {"labelAngle": 0}},
-        "xOffset": {"field": "series", "type": "nominal", "sort": series},
-        "color": {
-            "field": "series",
-            "type": "nominal",
-            "scale": {"domain": series},
-            "legend": {"title": None, "orient": "top"} if len(series) > 1 else None,
-        },
-    }
-    y = {"type": "quantitative", "title": title, "scale": {"zero": False}}
-    layer: list[Spec] = [
-        {
-            "data": {"values": [row for row in rows if row.get("low") is not None]},
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {**shared, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-        },
-        {
-            "data": {"values": list(rows)},
-            "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1, "tooltip": True},
-            "encoding": {**shared, "y": {**y, "field": "value"}},
-        },
-    ]
-    return _plot({"layer": layer}, height=260)
-
-
-def _plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:
+def plot(spec: Spec, *, height: int = _HEIGHT) -> Spec:
+    """A plot as wide as its place."""
     return {
         "$schema": _SCHEMA,
         "width": "container",

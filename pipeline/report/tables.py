@@ -73,7 +73,7 @@ def value_cell(value: object) -> Cell:
     if isinstance(value, int):
         return count_cell(value)
     if isinstance(value, float):
-        small = value != 0 and abs(value) < 0.001
+        small = value != 0 and abs(value) < 0.01
         return Cell(f"{value:.3g}" if small else number(value), sort=value)
     return Cell("–") if value is None else text_cell(str(value))
 
@@ -89,7 +89,7 @@ def flat(tree: Mapping[str, Any], *, skip: Iterable[str] = ()) -> dict[str, Any]
     """The leaves of nested mappings, by their path in words."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        name = str(key).replace("_", " ")
+        name = key if "." in key else key.replace("_", " ")  # but not in the name of a file
         if key in skip:
             continue
         if isinstance(value, Mapping):

@@ -212,13 +212,13 @@ def test_a_table_sorts_by_the_column_that_is_chosen(page: Any) -> None:
 
 
 def test_what_is_undefined_is_sorted_last(page: Any) -> None:
-    header = "#studies .sortable th:nth-child(2) button"
+    header = "#studies .sortable th:nth-child(3) button"
     for _ in range(2):
         run(page, "document.querySelector(arguments[0]).click()", header)
         cells = run(
             page,
             "return [...document.querySelectorAll('#studies .sortable')[0].tBodies[0].rows]"
-            ".map((row) => row.cells[1].dataset.sort)",
+            ".map((row) => row.cells[2].dataset.sort)",
         )
         assert cells[-1] == ""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from written import ROWS, gold, read_all, said, write_all
+from written import ROWS, gold, read_all, said, write_all, write_metrics
 
 from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import read_labels, read_texts
@@ -41,11 +41,11 @@ def put_into_folds(places: Places) -> None:
     texts = [text for _, text in read_texts(places.texts / "mail")]
     kept = list(files)[1]
     metrics = evaluate(labels, texts, read_runs(files, labels), kept=kept).metrics
-    (places.reports / "heads" / "topic" / "metrics.json").write_text(json.dumps(metrics))
     head = places.models / "topic" / "head.json"
     description = json.loads(head.read_text(encoding="utf-8"))
     description["settings"]["training"]["seeds"] = [13]
     head.write_text(json.dumps({**description, "fold": 2}), encoding="utf-8")
+    write_metrics(places, "topic", metrics)
 
 
 @pytest.fixture

@@ -46,5 +46,5 @@ def test_values_of_any_table_are_read(value, text, sort):
 
 
 def test_nested_mappings_are_laid_flat():
-    tree = {"a_b": {"c": 1, "d": {"e": 2}}, "f": [1, 2], "g": 3}
-    assert flat(tree, skip=("g",)) == {"a b: c": 1, "a b: d: e": 2, "f": "1, 2"}
+    tree = {"a_b": {"c": 1, "d": {"e_f.json": 2}}, "f": [1, 2], "g": 3}
+    assert flat(tree, skip=("g",)) == {"a b: c": 1, "a b: d: e_f.json": 2, "f": "1, 2"}

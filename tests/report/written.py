@@ -16,6 +16,7 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.files import md5_file
 from pipeline.report.inputs import Inputs, Places, read_inputs
 
 SCRIPT = "<script>document.title = 'broken'</script>"
@@ -84,13 +85,13 @@ def write_all(folder: Path, heads: Iterable[str] = tuple(KINDS), *, rows: int = 
     (places.studies / "widths").mkdir(parents=True)
     _write_csv(
         places.studies / "widths" / "trials.csv",
-        ["trial", "dev_score", "heads.names.recurrent.hidden_size"],
-        [[0, 0.4, 64], [1, 0.5, 128], [2, "", 256]],
+        ["trial", "state", "score", "recurrent.hidden_size"],
+        [[0, "complete", 0.4, 64], [1, "pruned", 0.5, 128], [2, "failed", "", 256]],
     )
     _write_csv(
         places.studies / "widths" / "layers.csv",
-        ["layer", "model", "dev_score", "dev_score_low", "dev_score_high"],
-        [["0", "head", 0.3, 0.2, 0.4], ["mix", "head", 0.6, 0.5, 0.7], ["0", "probe", 0.2, "", ""]],
+        ["reading", "layers", "head_score", "head_low", "head_high", "head_floor", "probe_score"],
+        [["layer 0", "0", 0.3, 0.2, 0.4, 0.1, 0.2], ["mix", "0 1", 0.6, 0.5, 0.7, "", ""]],
     )
     return places
 
@@ -153,7 +154,6 @@ def _write_head(places: Places, head: str, rows: int) -> None:
     model, reports = places.models / head, places.reports / "heads" / head
     for seed in (13, 14):
         _write_lines(model / "predictions" / f"seed_{seed}.jsonl", predictions)
-    (model / "head.safetensors").write_bytes(b"weights")
     _write_json(model / "head.json", _description(head))
     _write_evaluation(places, head, labels, by_id(predictions, labels))
     epochs = [[1, 0.5, 0.6], [2, 0.25, 0.4]]
@@ -169,13 +169,27 @@ def _write_evaluation(
     runs = {Run(None, seed): dict(predictions) for seed in (13, 14)}
     found = evaluate(labels, texts, runs, kept=Run(None, 13), probe={None: dict(predictions)})
     reports = places.reports / "heads" / head
-    _write_json(reports / "metrics.json", found.metrics)
+    write_metrics(places, head, found.metrics)
     _write_csv(reports / "confusion.csv", ["actual", "predicted"], found.confusion)
     _write_csv(
         reports / "calibration.csv",
         ["confidence", "accuracy", "texts"],
         [astuple(row) for row in found.calibration],
     )
+
+
+def write_metrics(places: Places, head: str, metrics: Mapping[str, Any]) -> None:
+    """As ``evaluate`` does: with digests of what was scored."""
+    model, corpus = places.models / head, CORPUS[head]
+    sources = {
+        "texts": places.texts / corpus / "texts.jsonl",
+        "labels": places.labels / corpus / "labels.jsonl",
+        "head": model / "head.json",
+        **{path.name: path for path in (model / "predictions").iterdir()},
+    }
+    inputs = [{"file": what, "md5": md5_file(path)} for what, path in sources.items()]
+    path = places.reports / "heads" / head / "metrics.json"
+    _write_json(path, {**metrics, "inputs": inputs})
 
 
 def _description(head: str) -> dict[str, Any]:

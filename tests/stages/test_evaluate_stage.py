@@ -75,7 +75,7 @@ def test_all_files_are_written(classes: Path) -> None:
     assert result.exit_code == 0, result.output
     out = classes / "out"
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    assert list(metrics) == ["seed", "dev", "test", "runs"]
+    assert list(metrics) == ["seed", "dev", "test", "runs", "inputs"]
     assert metrics["seed"] == 14
     assert metrics["test"]["accuracy"] == metrics["test"]["probe"]["accuracy"] == 0.5
     assert (out / "confusion.csv").read_text(encoding="utf-8") == "actual,predicted\nx,x\ny,x\n"

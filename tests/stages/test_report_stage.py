@@ -78,7 +78,6 @@ def test_there_need_be_no_studies(run: Callable[..., Result], tmp_path: Path) ->
         "text/mail/texts.jsonl",
         "labels/chat/labels.json",
         "models/names/head.json",
-        "models/names/head.safetensors",
         "models/topic/predictions/seed_13.jsonl",
         "reports/corpora/chat.json",
         "reports/features/mail.json",
@@ -92,8 +91,29 @@ def test_a_file_that_is_missing_is_one_line(
     (tmp_path / path).unlink()
     result = run()
     assert result.exit_code == 2
-    assert result.output == f"error: {tmp_path / path}: no such file; run `dvc repro`\n"
+    assert result.output.startswith(f"error: {tmp_path / path}: no such file; run `dvc ")
+    assert result.output.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("text/mail/texts.jsonl", "ice", "snow"),
+        ("labels/chat/labels.jsonl", '"O"', '"B-place"'),
+        ("models/names/head.json", "1234", "1235"),
+        ("models/topic/predictions/seed_13.jsonl", "0.5", "0.4"),
+    ],
+)
+def test_a_file_that_was_not_scored_is_one_line(
+    run: Callable[..., Result], tmp_path: Path, path: str, before: str, after: str
+) -> None:
+    text = (tmp_path / path).read_text(encoding="utf-8")
+    (tmp_path / path).write_text(text.replace(before, after), encoding="utf-8", newline="\n")
+    result = run()
+    assert result.exit_code == 2
+    advice = "run `dvc repro` or `dvc checkout`"
+    assert result.output == f"error: {tmp_path / path}: not the file that was scored; {advice}\n"
 
 
 def test_a_head_of_another_version_is_one_line(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ function look() {
       labelLimit: innerWidth < 600 ? 130 : 260, titlePadding: 8 },
     axisY: { domain: false, ticks: false, labelPadding: 8 },
     axisX: { tickCount: 6 },
-    legend: { labelColor: ink, titleColor: muted, labelFontSize: 12, symbolStrokeWidth: 2 },
+    legend: { labelColor: ink, titleColor: muted, labelFontSize: 12, symbolStrokeWidth: 2,
+      columns: innerWidth < 600 ? 2 : 0 },
   };
 }
 
