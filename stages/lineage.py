@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,11 +23,12 @@ from pipeline.lineage.rebuild import (
     Plan,
     clone_of,
     different_outputs,
-    holds,
+    lacking,
     plan_rebuild,
     provide,
     run_stages,
 )
+from pipeline.lineage.records import Item
 from pipeline.lineage.trace import Lineage, trace
 from pipeline.lineage.versions import SAMPLES, commit_versions, encoders_of, torch_of_head
 from pipeline.store.dvc_cache import DvcCache
@@ -83,13 +87,12 @@ def _check(
     if not lineage.upstream.stages:
         click.echo(f"{lineage.place.path}: raw data, which nothing makes: there is nothing to run")
         return
-    plan = plan_rebuild(
-        lineage.upstream, from_texts=from_texts, held=lambda item: holds(cache, item)
-    )
+    planned = partial(plan_rebuild, lineage.upstream, from_texts=from_texts)
+    _pull(planned(held=lambda _: True).start, root, cache)
+    plan = planned(held=lambda item: not lacking(cache, item))
     click.echo(f"runs {', '.join(stage.name for stage in plan.stages)}")
     for item in plan.start:
         click.echo(f"takes {item.path} from DVC's cache")
-    _fetch_missing(root, plan, cache)
     start = time.monotonic()
     with clone_of(root, lineage.commit.sha) as clone:
         provide(plan.start, cache, clone)
@@ -134,24 +137,21 @@ def _cache_without_remote(root: Path, cache: DvcCache) -> Path | None:
     return some.parents[3]
 
 
-def _fetch_missing(root: Path, plan: Plan, cache: DvcCache) -> None:
-    """Brings what the rebuild starts from into DVC's cache, from the remote if there is one."""
-    missing = [item for item in plan.start if not holds(cache, item)]
-    if not missing:
-        return
-    from dvc.config import ConfigError
+def _pull(items: Iterable[Item], root: Path, cache: DvcCache) -> None:
+    """Brings into DVC's cache what it lacks and the remote has, if there is one."""
+    from dvc.config import Config, RemoteConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_data.hashfile.hash_info import HashInfo
 
-    names = ", ".join(item.path for item in missing)
-    click.echo(f"pulls {names}")
-    try:
-        # By digest: `fetch` at another commit would read where the remote is from that commit.
-        with Repo(str(root)) as repo:
-            repo.cloud.pull([HashInfo("md5", item.digest) for item in missing])
-    except (DvcException, ConfigError) as error:
-        raise LineageError(f"{names}: not in DVC's cache, and {error}") from error
+    missing = {item.path: absent for item in items if (absent := lacking(cache, item))}
+    if not missing or not Config(str(root / ".dvc"))["core"].get("remote"):
+        return
+    click.echo(f"pulls {', '.join(missing)}")
+    # By digest: `dvc fetch` of another commit would look for the remote that the commit had. File
+    # by file: DVC takes a folder for complete where its listing is there.
+    with Repo(str(root)) as repo, suppress(DvcException, RemoteConfigError):
+        repo.cloud.pull([HashInfo("md5", one) for absent in missing.values() for one in absent])
 
 
 def _why(lineage: Lineage, versions: Versions, plan: Plan, cache: DvcCache) -> str:

@@ -96,8 +96,8 @@ def provide(items: Iterable[Item], cache: DvcCache, clone: Path) -> None:
             source, target = cache.object(digest), own.object(digest)
             if source is None or target is None or not source.is_file():
                 raise LineageError(
-                    f"{item.path}: {item.digest} is not in DVC's cache; `dvc fetch` it first, at "
-                    "the commit above"
+                    f"{item.path}: {item.digest} is not in DVC's cache, nor in a default remote; "
+                    "bring it there, from a colleague's clone with `dvc push --all-commits`"
                 )
             _link(source, target)
     if chosen:
@@ -116,10 +116,10 @@ def contents_of(item: Item, cache: DvcCache) -> list[str]:
     return [item.digest, *sorted(set(files.values()))]
 
 
-def holds(cache: DvcCache, item: Item) -> bool:
-    """Whether DVC's cache has all of an item."""
-    objects = [cache.object(digest) for digest in contents_of(item, cache)]
-    return all(path is not None and path.is_file() for path in objects)
+def lacking(cache: DvcCache, item: Item) -> list[str]:
+    """Digests of what DVC's cache lacks of an item; empty where it has all of it."""
+    objects = {digest: cache.object(digest) for digest in contents_of(item, cache)}
+    return [digest for digest, path in objects.items() if path is None or not path.is_file()]
 
 
 def run_stages(clone: Path, stages: Sequence[Stage]) -> None:
