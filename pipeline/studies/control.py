@@ -1,8 +1,8 @@
 """Labels that say nothing, for what a head or a probe makes of them by memory or by chance alone.
 
 ``words``: Hewitt and Liang (2019), "Designing and Interpreting Probes with Control Tasks". Every
-word type is given a tag of its own by chance, drawn as tags are distributed, and keeps it wherever it
-stands. What is right then was learnt by heart, and a score says of the states what it is above
+word type is given a tag of its own by chance, drawn as tags are distributed, and keeps it wherever
+it stands. What is right then was learnt by heart, and a score says of the states what it is above
 that: its selectivity. Where most words have one tag, as outside of entities, and few types make up
 most words, that is easy, and selectivity may be below 0.
 
