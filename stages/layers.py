@@ -22,7 +22,7 @@ from pipeline.params import ParamsFile
 from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import Features, open_features
 from pipeline.store.settings import FeaturesSettings
-from pipeline.studies.control import control_labels
+from pipeline.studies.control import Control, control_labels
 from pipeline.studies.layers import summarise
 from pipeline.studies.readings import predict_reading, readings
 from pipeline.studies.tables import labels_csv, latex, layers_csv, text
@@ -35,6 +35,14 @@ FOLDER = click.Path(path_type=Path)
 @click.argument("name")
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
 @click.option("--floor", is_flag=True, help="Also read an encoder with random weights; runs it.")
+@click.option(
+    "--control",
+    "how",
+    type=click.Choice(["words", "shuffled"]),
+    default="words",
+    show_default=True,
+    help="Of labels of words: a tag by chance for every word type, or tags shuffled over words.",
+)
 @click.option("--data-root", type=FOLDER, default="data", show_default=True)
 @click.option("--studies-root", type=FOLDER, default="studies", show_default=True)
 @PARAMS
@@ -42,6 +50,7 @@ def main(
     name: str,
     seeds: str | None,
     floor: bool,
+    how: Control,
     data_root: Path,
     studies_root: Path,
     params_path: Path,
@@ -58,7 +67,7 @@ def main(
     texts = None
     if settings.on_words:
         texts = [text for _, text in read_texts(data_root / "text" / settings.corpus)]
-    control = control_labels(labels, texts)
+    control = control_labels(labels, texts, how)
     from_random = (
         _floor(params, settings, data_root, studies_root / ".floors" / settings.features)
         if floor
@@ -85,6 +94,7 @@ def main(
         "head": settings.model_dump(mode="json", exclude={"layers", "combine"}),
         "texts_sha256": labels.texts_sha256,
         "recipe": features.manifest.recipe,
+        "control": how if settings.on_words else "shuffled",
         **study,
     }
     out = studies_root / f"{name}_layers"

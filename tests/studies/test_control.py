@@ -65,6 +65,24 @@ def test_labels_of_texts_are_shuffled_within_each_split(kind: str, values: list[
         assert before == after
 
 
+def test_tags_may_be_shuffled_over_all_words_of_a_split() -> None:
+    labels = tagged()
+    control = control_labels(labels, None, "shuffled")
+    assert control.values != labels.values
+    assert list(map(len, control.values)) == list(map(len, labels.values))
+    for split in ("train", "dev", "test"):
+        before, after = (
+            Counter(
+                tag
+                for tags, own in zip(one.values, SPLITS, strict=True)
+                for tag in tags
+                if own == split
+            )
+            for one in (labels, control)
+        )
+        assert before == after
+
+
 def test_the_control_is_the_same_every_time() -> None:
     assert control_labels(tagged(), WORDS) == control_labels(tagged(), WORDS)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from dvc_project import Project, make_project
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_graph import ROOT
 
@@ -58,6 +58,7 @@ values = st.one_of(
 )
 
 
+@settings(deadline=None)  # the first call reads the grammar
 @given(value=st.one_of(values, st.lists(values, min_size=1, max_size=3)))
 def test_dvc_reads_a_setting_as_it_is(value: Any) -> None:
     from dvc.utils.hydra import to_hydra_overrides
