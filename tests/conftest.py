@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,14 @@ def write_tiny_bert(folder: Path, *, seed: int = 0, **config: Any) -> Path:
         mask_token="[MASK]",
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _denormals_are_numbers() -> Iterator[None]:
+    """Training takes them for zero in its whole process, which here is that of all tests."""
+    yield
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 @pytest.fixture
