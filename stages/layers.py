@@ -10,6 +10,7 @@ from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.environment import (
     choose_device,
+    flush_denormals,
     keep_freed_memory,
     project_root,
     store_path,
@@ -59,6 +60,7 @@ def main(
     params = ParamsFile(params_path)
     settings = params.section(HeadSettings, "heads", name)
     chosen_seeds = _seeds(seeds) if seeds else settings.training.seeds
+    flush_denormals()
     use_threads()
     keep_freed_memory()
     labels = read_labels(data_root / "labels" / settings.corpus, settings.label)

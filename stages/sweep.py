@@ -10,7 +10,13 @@ from typing import Any
 
 import click
 
-from pipeline.environment import choose_device, keep_freed_memory, store_path, use_threads
+from pipeline.environment import (
+    choose_device,
+    flush_denormals,
+    keep_freed_memory,
+    store_path,
+    use_threads,
+)
 from pipeline.errors import ParameterError
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
@@ -71,6 +77,7 @@ def main(
             record_trials(name, sweep.head, best, say=click.echo)
         return
     most = trials or sweep.trials
+    flush_denormals()
     threads = use_threads()
     keep_freed_memory()
     device = choose_device()

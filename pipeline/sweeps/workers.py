@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pipeline.environment import flush_denormals
 from pipeline.errors import IcehouseError, MachineError
 from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
 from pipeline.training.material import Material
@@ -78,6 +79,7 @@ def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, thread
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    flush_denormals()
     torch.set_num_threads(threads)
 
     def gives_up(epoch: int, best: float) -> bool:
