@@ -274,7 +274,7 @@ def _same_loss(work: Work, peer: PlainHead, cached: Sequence[Tensor]) -> None:
     peer.output.load_state_dict(ours.output.state_dict())
     members = np.arange(min(32, len(work.split)))
     logits, words = logits_of(ours, work.states, work.split, members, CPU)
-    targets = torch.from_numpy(np.concatenate([work.split.targets[n] for n in members]))
+    targets = torch.from_numpy(np.concatenate([work.split.targets[int(n)] for n in members])).long()
     total, count = loss_of(ours, logits, targets, words)
     expected = _plain_loss(work, peer, _from_cache(cached)(members.tolist()), members.tolist())
     difference = abs(total.item() / count - expected.item())

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from pipeline.corpus.records import Example, Text, TextPair, fields
@@ -125,9 +126,16 @@ def read_labels(folder: Path, label: str) -> Labels:
     for row in _rows(folder / LABELS):
         value: Any = row["labels"][label]
         ids.append(row["id"])
-        splits.append(row["split"])
-        values.append(tuple(value) if isinstance(value, list) else value)
+        splits.append(intern(row["split"]))
+        values.append(_held_once(value))
     return Labels(ids, splits, values, kind, meta["texts_sha256"])
+
+
+def _held_once(value: Any) -> Any:
+    """A label as ``Labels`` has it; equal names are one string in memory."""
+    if isinstance(value, list):
+        return tuple(intern(name) for name in value)
+    return intern(value) if isinstance(value, str) else value
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

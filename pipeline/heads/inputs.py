@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,4 +23,4 @@ class Inputs:
 
     rows: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
-    words: list[Words] | None
+    words: Sequence[Words] | None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from pipeline.heads.ragged import Ragged
 
 NO_TOKEN = -1
 """First token of a word that has none: cut off by truncation, or made of nothing that tokenises."""
@@ -19,12 +22,12 @@ class Words:
     """The tokens of one text's words.
 
     Attributes:
-        first: (words,) int64, the first token of each word in its row, ``NO_TOKEN`` without one.
-        count: (words,) int64, how many tokens the word has; they stand side by side.
+        first: (words,) int32, the first token of each word in its row, ``NO_TOKEN`` without one.
+        count: (words,) int32, how many tokens the word has; they stand side by side.
     """
 
-    first: npt.NDArray[np.int64]
-    count: npt.NDArray[np.int64]
+    first: npt.NDArray[np.integer]
+    count: npt.NDArray[np.integer]
 
     @classmethod
     def of(cls, word_index: npt.NDArray[np.int32], words: int) -> Words:
@@ -42,11 +45,11 @@ class Words:
         owners = word_index[tokens]
         if len(tokens) and owners.max() >= words:
             raise ValueError(f"token of word {owners.max()} in an input of {words} words")
-        first = np.full(words, NO_TOKEN, np.int64)
+        first = np.full(words, NO_TOKEN, np.int32)
         # Backwards, so that a word's first token is the one that stays.
         first[owners[::-1]] = tokens[::-1]
-        count = np.bincount(owners, minlength=words).astype(np.int64)
-        last = np.full(words, NO_TOKEN, np.int64)
+        count = np.bincount(owners, minlength=words).astype(np.int32)
+        last = np.full(words, NO_TOKEN, np.int32)
         last[owners] = tokens
         if not np.array_equal((last - first + 1)[count > 0], count[count > 0]):
             raise ValueError("the tokens of a word do not stand side by side")
@@ -57,6 +60,28 @@ class Words:
         """(words,) whether each word has a token: the words that a head reads."""
         present: npt.NDArray[np.bool_] = self.first != NO_TOKEN
         return present
+
+
+class TextWords(Sequence[Words]):
+    """The words of each of many texts, held as one array."""
+
+    def __init__(self, texts: Iterable[Words]) -> None:
+        places = (np.stack([words.first, words.count], axis=1) for words in texts)
+        self._places = Ragged.of(places, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, text: int) -> Words: ...
+    @overload
+    def __getitem__(self, text: slice) -> list[Words]: ...
+    def __getitem__(self, text: int | slice) -> Words | list[Words]:
+        """The words of one text, or of several."""
+        if isinstance(text, slice):
+            return [self[member] for member in range(*text.indices(len(self)))]
+        first, count = self._places[text].T
+        return Words(first, count)
 
 
 @dataclass(frozen=True)
@@ -95,8 +120,8 @@ def lay_out_words(texts: Sequence[Words], tokens: npt.NDArray[np.int64]) -> Word
     count = np.concatenate([words.count[has] for words, has in zip(texts, present, strict=True)])
     return WordLayout(
         lengths=[len(part) for part in first],
-        first=torch.from_numpy(np.concatenate(first)),
-        count=torch.from_numpy(count),
+        first=torch.from_numpy(np.concatenate(first).astype(np.int64)),
+        count=torch.from_numpy(count.astype(np.int64)),
         longest=int(count.max(initial=1)),
     )
 

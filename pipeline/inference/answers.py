@@ -67,7 +67,6 @@ def _tags(
     best: list[str] = [names[index] for index in outputs.best]
     if settings.scheme == "bioes":
         best = list(bioes_to_bio(best))
-    sure = outputs.values[np.arange(len(best)), outputs.best]
-    given = iter(zip(best, map(rounded, sure), strict=True))
+    given = iter(zip(best, map(rounded, outputs.values[:, 0]), strict=True))
     pairs = [next(given) if present else (None, None) for present in words.with_token]
     return {"tags": [tag for tag, _ in pairs], "probabilities": [value for _, value in pairs]}

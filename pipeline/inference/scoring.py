@@ -13,11 +13,15 @@ from torch import Tensor
 
 from pipeline.heads.inputs import Inputs
 from pipeline.heads.model import Head
-from pipeline.heads.packing import pack_batch
+from pipeline.heads.packing import MINIMUM_ROWS, pack_batch
 from pipeline.heads.words import WordLayout, lay_out_words
 
-SCORING_BATCH = 64
-"""Texts per batch without gradients; outputs do not depend on it."""
+SCORING_BATCH = 32
+"""Most texts per batch without gradients; outputs do not depend on it."""
+
+SCORING_TOKENS = 1 << 12
+"""Most tokens of such a batch, unless it has only as many texts as a step takes at least: long
+texts then need no more memory than training on them."""
 
 
 class StatesSource(Protocol):
@@ -36,8 +40,9 @@ class Outputs:
     """What a head gives for one text.
 
     Attributes:
-        values: (1, labels) or (words, labels) float64, probabilities; (1, 1) a number itself.
-        best: (1,) or (words,) int64, the likeliest label.
+        values: (1, labels) float64, probabilities of a text's labels, or (1, 1) a number itself;
+            (words, 1) the probability of each word's label.
+        best: (1,) or (words,) int64, the likeliest label, or that of the likeliest sequence.
     """
 
     values: npt.NDArray[np.float64]
@@ -71,10 +76,23 @@ def score(
 ) -> Iterator[tuple[npt.NDArray[np.int64], Tensor, WordLayout | None]]:
     """Yields batches of texts of nearly one length, with their logits, as ``logits_of``."""
     head.eval()
-    order = np.argsort(inputs.lengths, kind="stable")
-    for begin in range(0, len(order), SCORING_BATCH):
-        members = order[begin : begin + SCORING_BATCH]
+    for members in _scoring_batches(inputs.lengths):
         yield members, *logits_of(head, states, inputs, members, device)
+
+
+def _scoring_batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yields every text once, as indices.
+
+    The longest come first: memory that they needed does for all that follow.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        ahead = order[begin : begin + SCORING_BATCH]
+        fitting = np.searchsorted(np.cumsum(lengths[ahead]), SCORING_TOKENS, side="right")
+        members = ahead[: max(MINIMUM_ROWS, int(fitting))]
+        yield members
+        begin += len(members)
 
 
 @torch.inference_mode()
@@ -94,7 +112,9 @@ def outputs_of(head: Head, logits: Tensor, words: WordLayout | None) -> list[Out
     else:
         values = _probabilities(head, logits.cpu().numpy().astype(np.float64))
         best = values.argmax(1)
-    counts: Sequence[int] = [1] * len(logits) if words is None else words.lengths
+    counts: Sequence[int] = [1] * len(logits)
+    if words is not None:
+        counts, values = words.lengths, np.take_along_axis(values, best[:, None], 1)
     ends = np.cumsum(counts).tolist()
     return [
         Outputs(values[end - count : end], best[end - count : end])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import Labels
 from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.heads.inputs import Inputs
+from pipeline.heads.ragged import Ragged
 from pipeline.heads.targets import (
     as_learnt,
     class_target,
@@ -22,7 +23,7 @@ from pipeline.heads.targets import (
     number_target,
     word_targets,
 )
-from pipeline.heads.words import Words
+from pipeline.heads.words import TextWords, Words
 from pipeline.store import layout
 from pipeline.store.reader import Features
 
@@ -40,7 +41,7 @@ class Split(Inputs):
     """
 
     ids: list[str]
-    targets: list[npt.NDArray[Any]]
+    targets: Sequence[npt.NDArray[Any]]
     gold: list[Any]
 
     def __len__(self) -> int:
@@ -108,9 +109,9 @@ def bring_together(
         raise TrainingError(f"training has one label only ({only}): nothing to learn")
     names = label_names(train, kind=labels.kind, scheme=scheme)
 
-    words = _words(labels, features) if on_words else None
     splits = {
-        name: _split(rows, labels, features, names, scheme, words) for name, rows in members.items()
+        name: _split(rows, labels, features, names, scheme, on_words=on_words)
+        for name, rows in members.items()
     }
     report = {name: _report(split, labels.kind, names, scheme) for name, split in splits.items()}
     return HeadData(labels.kind, names, splits, report)
@@ -122,43 +123,44 @@ def _split(
     features: Features,
     names: Sequence[str],
     scheme: str | None,
-    words: list[Words] | None,
+    *,
+    on_words: bool,
 ) -> Split:
     rows = features.example_rows[members]
     gold: list[Any] = [labels.values[member] for member in members]
-    mine = None if words is None else [words[member] for member in members]
-    targets: list[npt.NDArray[Any]]
-    if mine is not None:
-        targets = [word_targets(t, w, names, scheme) for t, w in zip(gold, mine, strict=True)]
+    words = TextWords(_words(members, labels, features)) if on_words else None
+    targets: Iterator[npt.NDArray[Any]]
+    if words is not None:
+        targets = (word_targets(t, w, names, scheme) for t, w in zip(gold, words, strict=True))
     elif labels.kind == "class":
-        targets = [class_target(label, names) for label in gold]
+        targets = (class_target(label, names) for label in gold)
     elif labels.kind == "classes":
-        targets = [classes_target(several, names)[None] for several in gold]
+        targets = (classes_target(several, names)[None] for several in gold)
     else:
-        targets = [number_target(value)[None] for value in gold]
+        targets = (number_target(value)[None] for value in gold)
+    of_labels = labels.kind in ("class", "tags", "bio")
     return Split(
         rows=rows,
         lengths=np.diff(features.row_offsets)[rows],
-        words=mine,
+        words=words,
         ids=[labels.ids[row] for row in members],
-        targets=targets,
+        targets=Ragged.of(targets, np.int32 if of_labels else np.float32),
         gold=gold,
     )
 
 
-def _words(labels: Labels, features: Features) -> list[Words]:
-    """The words of each example."""
+def _words(members: Sequence[int], labels: Labels, features: Features) -> Iterator[Words]:
+    """Yields the words of some examples."""
     word_index = features.per_token(layout.WORD_INDEX)
     counts = features.per_row(layout.ROW_WORDS)
     offsets = features.row_offsets
-    words = []
-    for example, (row, tags) in enumerate(zip(features.example_rows, labels.values, strict=True)):
-        if len(tags) != counts[row]:
+    for member in members:
+        row, tags = features.example_rows[member], len(labels.values[member])
+        if tags != counts[row]:
             raise DataError(
-                f"example {labels.ids[example]!r} has {len(tags)} tags and {counts[row]} words"
+                f"example {labels.ids[member]!r} has {tags} tags and {counts[row]} words"
             )
-        words.append(Words.of(word_index[offsets[row] : offsets[row + 1]], int(counts[row])))
-    return words
+        yield Words.of(word_index[offsets[row] : offsets[row + 1]], int(counts[row]))
 
 
 def _report(split: Split, kind: str, names: Sequence[str], scheme: str | None) -> dict[str, int]:

@@ -192,20 +192,20 @@ def predict_seed(
 ) -> tuple[dict[str, float] | None, list[Row]]:
     """The thresholds of a trained head, if its task has any, and its rows for dev and test."""
     states, data = material.states(material.layers(settings)), material.data(settings)
-    outputs = {
-        name: assess(trained.head, states, data.splits[name], device=material.device)[0]
-        for name in ("dev", "test")
-    }
-    thresholds = _thresholds(settings, data.names, data.splits["dev"], outputs["dev"])
-    return thresholds, [
-        {"id": example, "split": name, **row}
-        for name in ("dev", "test")
-        for example, row in zip(
-            data.splits[name].ids,
-            _answers(settings, data.names, data.splits[name], outputs[name], thresholds),
-            strict=True,
+    thresholds: dict[str, float] | None = None
+    rows: list[Row] = []
+    for name in ("dev", "test"):
+        split = data.splits[name]
+        outputs, _ = assess(trained.head, states, split, device=material.device)
+        if name == "dev":
+            thresholds = _thresholds(settings, data.names, split, outputs)
+        answers = _answers(settings, data.names, split, outputs, thresholds)
+        del outputs  # before there are those of the next split
+        rows += (
+            {"id": example, "split": name, **answered}
+            for example, answered in zip(split.ids, answers, strict=True)
         )
-    ]
+    return thresholds, rows
 
 
 def _description(

@@ -158,5 +158,5 @@ def _loss(
 
 
 def _targets(split: Split, members: npt.NDArray[np.int64], device: torch.device) -> Tensor:
-    targets = np.concatenate([split.targets[member] for member in members])
-    return torch.from_numpy(targets).to(device)
+    targets = torch.from_numpy(np.concatenate([split.targets[member] for member in members]))
+    return (targets if targets.is_floating_point() else targets.long()).to(device)

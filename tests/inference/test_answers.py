@@ -32,8 +32,7 @@ def words(*present: bool) -> Words:
 
 
 def tagged(settings: HeadSettings, names: list[str], best: list[int], of: Words) -> dict[str, Any]:
-    values = np.full((len(best), len(names)), 0.1)
-    values[np.arange(len(best)), best] = 0.6
+    values = np.full((len(best), 1), 0.6)
     return answer(settings, names, Outputs(values, np.array(best, np.int64)), words=of)
 
 
@@ -88,9 +87,7 @@ def test_a_text_without_any_token_has_no_tags() -> None:
 
 def test_the_probability_of_a_tag_is_that_of_the_chosen_not_of_the_highest() -> None:
     settings = head_settings("token_classification", crf=True)
-    row = answer(
-        settings, ["B-x", "O"], outputs([[0.7, 0.3], [0.2, 0.8]], [1, 1]), words=words(True, True)
-    )
+    row = answer(settings, ["B-x", "O"], outputs([[0.3], [0.8]], [1, 1]), words=words(True, True))
     assert row == {"tags": ["O", "O"], "probabilities": [0.3, 0.8]}
 
 
