@@ -205,7 +205,7 @@ def _plain_loss(work: Work, peer: PlainHead, states: Tensor, members: Sequence[i
     for row, member in enumerate(members):
         words = (work.split.words or [])[member]
         places = torch.from_numpy(words.first[words.with_token])
-        targets[row, places] = torch.from_numpy(work.split.targets[member])
+        targets[row, places] = torch.from_numpy(work.split.targets[member]).long()
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
 
 
