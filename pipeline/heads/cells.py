@@ -79,7 +79,7 @@ class PackedLSTM(Function):
                         f.view(directions, rows, width),
                         _first_rows(last_cell, directions, before, rows),
                     )
-                torch.mul(cell, 2, out=squash).sigmoid_()
+                torch.add(cell, cell, out=squash).sigmoid_()  # a number, 2, would be copied
                 torch.addcmul(o, o, squash, value=-2, out=state)
                 before, last_state, last_cell = rows, state, cell
         ctx.save_for_backward(tokens, w_ih, w_hh, gates, negated, squashed, states)
@@ -113,23 +113,21 @@ class PackedLSTM(Function):
             *(d_gates[:, :width], d_gates[:, width:].unflatten(1, three)),
         )
         before = walk.batch_sizes[-1]
-        d_state = gates.new_zeros(directions * before, width)
-        d_cell = torch.zeros_like(d_state)
+        d_cell = gates.new_zeros(directions * before, width)
         steps = list(zip(walk.batch_sizes, _steps(walk, directions, *parts), strict=True))
         with _walking(width):
-            for rows, (d_h, by_c, by_o, by_three, f_t, d_now, d_o, d_three) in reversed(steps):
-                d_state = _with_rows(d_state, directions, before, rows)
+            for number in reversed(range(len(steps))):
+                rows, (d_state, by_c, by_o, by_three, f_t, d_now, d_o, d_three) = steps[number]
                 d_cell = _with_rows(d_cell, directions, before, rows)
-                d_state.add_(d_h)
                 d_cell.addcmul_(d_state, by_c)
                 torch.mul(d_state, by_o, out=d_o)
                 torch.mul(d_cell[:, None], by_three, out=d_three)
-                d_cell.mul_(f_t)
-                torch.bmm(
-                    d_now.view(directions, rows, -1),
-                    w_hh,
-                    out=d_state.view(directions, rows, width),
-                )
+                if number:
+                    d_cell.mul_(f_t)
+                    more, (d_earlier, *_) = steps[number - 1]
+                    _first_rows(d_earlier, directions, more, rows).baddbmm_(
+                        d_now.view(directions, rows, -1), w_hh
+                    )
                 before = rows
         earlier = torch.zeros_like(states)
         torch.index_select(states, 0, walk.previous, out=earlier[first:])
@@ -224,25 +222,23 @@ class PackedGRU(Function):
             *(*d_gates.split(width, -1), d_gates[:, :both]),
             *(d_given, d_given[:, :both], d_given[:, both:]),
         )
-        before = walk.batch_sizes[-1]
-        d_state = gates.new_zeros(directions * before, width)
         steps = list(zip(walk.batch_sizes, _steps(walk, directions, *parts), strict=True))
         with _walking(width):
-            for rows, step in reversed(steps):
-                d_h, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, d_sigmoids, *given = step
-                d_now, d_now_sigmoids, d_now_new = given
-                d_state = _with_rows(d_state, directions, before, rows)
-                d_state.add_(d_h)
+            for number in reversed(range(len(steps))):
+                rows, (d_state, by_n, by_z, by_r, r_t, z_t, d_r, d_z, d_n, *more) = steps[number]
+                d_sigmoids, d_now, d_now_sigmoids, d_now_new = more
                 torch.mul(d_state, by_n, out=d_n)
                 torch.mul(d_state, by_z, out=d_z)
                 torch.mul(d_n, by_r, out=d_r)
                 d_now_sigmoids.copy_(d_sigmoids)
                 torch.mul(d_n, r_t, out=d_now_new)
-                d_state.mul_(z_t)
-                d_state.view(directions, rows, width).baddbmm_(
-                    d_now.view(directions, rows, -1), w_hh
-                )
-                before = rows
+                if number:
+                    before, (d_earlier, *_) = steps[number - 1]
+                    d_earlier = _first_rows(d_earlier, directions, before, rows)
+                    d_earlier.addcmul_(
+                        d_state.view(directions, rows, width), z_t.view(directions, rows, width)
+                    )
+                    d_earlier.baddbmm_(d_now.view(directions, rows, -1), w_hh)
         by_token = _by_token(d_gates, walk, directions)
         given_by_token = _by_token(d_given, walk, directions)
         d_w_hh = _weight_gradient(given_by_token, _by_token(earlier, walk, directions))

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from pipeline.heads.dropout import dropout
 from pipeline.heads.packing import pack_batch
@@ -27,13 +27,25 @@ def test_locked_dropout_drops_the_same_units_at_all_tokens_of_a_text() -> None:
     assert len(torch.cat(rows).unique(dim=0)) == len(LENGTHS), "each text has units of its own"
 
 
-def test_standard_dropout_is_torchs() -> None:
+def test_every_token_has_dropout_of_its_own() -> None:
     values = torch.randn(sum(LENGTHS), WIDTH)
-    state = torch.get_rng_state()
     dropped = dropout(values, PROBABILITY, None)
-    torch.set_rng_state(state)
-    assert torch.equal(dropped, F.dropout(values, PROBABILITY))
-    assert len(dropped.bool().unique(dim=0)) > sum(LENGTHS) / 2, "each token has its own"
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], values[kept] / (1 - PROBABILITY))
+    assert len(kept.unique(dim=0)) > sum(LENGTHS) / 2
+
+
+@pytest.mark.parametrize("probability", [0.001, 0.1, 0.5, 0.9])
+def test_values_are_dropped_independently_and_as_often_as_asked(probability: float) -> None:
+    """All 16 bits of every quarter of a draw are random: neighbours fall together by chance."""
+    kept = (dropout(torch.ones(1000, 1001), probability, None) != 0).double()
+    deviation = math.sqrt(probability * (1 - probability))
+    for part in (kept, *(kept[:, place::4] for place in range(4))):
+        assert abs(1 - part.mean() - probability) < 5 * deviation / math.sqrt(part.numel())
+    standard = (kept - (1 - probability)) / deviation
+    for step in range(1, 5):
+        together = (standard[:, step:] * standard[:, :-step]).mean()
+        assert abs(together) < 5 / math.sqrt(kept.numel())
 
 
 @pytest.mark.parametrize("locked", [True, False])
