@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -48,3 +51,45 @@ class StageCommand(click.Command):
             place = f"{error.filename}: " if error.filename else ""
             click.echo(f"error: {place}{error.strerror}; {_ADVICE[error.errno]}", err=True)
             return ctx.exit(2)
+
+
+class PipelineCommand(StageCommand):
+    """A stage that DVC runs: it says what it does, or with ``--quiet`` only how it ended.
+
+    The option has an environment variable, because DVC's commands are in ``dvc.yaml``, and a
+    command that is written otherwise is a stage that runs again.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        quiet = click.Option(
+            ["--quiet"],
+            is_flag=True,
+            envvar="ICEHOUSE_QUIET",
+            show_envvar=True,
+            help="Print the last line and errors; show no progress.",
+        )
+        self.params.append(quiet)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the stage; see ``StageCommand``."""
+        if not ctx.params.pop("quiet"):
+            return super().invoke(ctx)
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(_PlainErrors(sys.stderr)):
+            result = super().invoke(ctx)
+        for line in said.getvalue().splitlines()[-1:]:
+            click.echo(line)
+        return result
+
+
+class _PlainErrors(io.TextIOBase):
+    """Standard error that is no terminal: bars are not drawn on it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()

@@ -9,10 +9,10 @@ import click
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise, read_snapshot
 from pipeline.params import ParamsFile
-from stages.command import PARAMS, StageCommand
+from stages.command import PARAMS, PipelineCommand
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=PipelineCommand)
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @PARAMS

@@ -25,13 +25,13 @@ from pipeline.params import ParamsFile
 from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import open_features
 from pipeline.training.fit import fit_head
-from stages.command import PARAMS, StageCommand
+from stages.command import PARAMS, PipelineCommand
 
 PREDICTIONS = "predictions"
 """Folder below a head's with a file per run."""
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=PipelineCommand)
 @click.argument("name")
 @click.option("--labels", type=click.Path(path_type=Path), required=True)
 @click.option("--features", type=click.Path(path_type=Path), required=True)
