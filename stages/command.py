@@ -53,8 +53,8 @@ class StageCommand(click.Command):
             return ctx.exit(2)
 
 
-class PipelineCommand(StageCommand):
-    """A stage that DVC runs: it says what it does, or with ``--quiet`` only how it ended.
+class LongCommand(StageCommand):
+    """A command that may take long: it says what it does, or with ``--quiet`` only how it ended.
 
     The option has an environment variable, because DVC's commands are in ``dvc.yaml``, and a
     command that is written otherwise is a stage that runs again.

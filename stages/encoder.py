@@ -9,10 +9,10 @@ import click
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise, read_snapshot
 from pipeline.params import ParamsFile
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @PARAMS

@@ -20,12 +20,12 @@ from pipeline.evaluation.table import summary
 from pipeline.files import atomic_file, canonical_json, md5_file, readable_json, write_text
 from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--texts", type=PATH, required=True)
 @click.option("--labels", type=PATH, required=True)

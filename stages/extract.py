@@ -13,10 +13,10 @@ from pipeline.extraction.run import extract
 from pipeline.files import readable_json, sha256_file, write_text
 from pipeline.params import ParamsFile
 from pipeline.store.settings import FeaturesSettings
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--texts", type=click.Path(path_type=Path), required=True)
 @click.option("--encoder", type=click.Path(path_type=Path), required=True)

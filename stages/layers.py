@@ -27,12 +27,12 @@ from pipeline.studies.control import Control, control_labels
 from pipeline.studies.layers import summarise
 from pipeline.studies.readings import predict_reading, readings
 from pipeline.studies.tables import labels_csv, latex, layers_csv, text
-from stages.command import PARAMS, StageCommand
+from stages.command import PARAMS, LongCommand
 
 FOLDER = click.Path(path_type=Path)
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
 @click.option("--floor", is_flag=True, help="Also read an encoder with random weights; runs it.")

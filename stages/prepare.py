@@ -17,10 +17,10 @@ from pipeline.corpus.sources import bytes_of
 from pipeline.corpus.storage import write_corpus
 from pipeline.files import readable_json, write_text
 from pipeline.params import ParamsFile
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--texts", type=click.Path(path_type=Path), required=True)
 @click.option("--labels", type=click.Path(path_type=Path), required=True)

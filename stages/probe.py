@@ -14,10 +14,10 @@ from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import open_features
 from pipeline.training.probe import fit_probe
 from pipeline.training.probe_settings import ProbeSettings
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--labels", type=click.Path(path_type=Path), required=True)
 @click.option("--features", type=click.Path(path_type=Path), required=True)

@@ -12,12 +12,12 @@ from pipeline.report.inputs import Places, read_inputs
 from pipeline.report.page import render_page
 from pipeline.report.settings import ReportSettings
 from pipeline.report.view import make_view
-from stages.command import PARAMS, StageCommand
+from stages.command import PARAMS, LongCommand
 
 PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=LongCommand)
 @click.option("--texts", type=PATH, required=True, help="Folder of prepared texts.")
 @click.option("--labels", type=PATH, required=True, help="Folder of prepared labels.")
 @click.option("--models", type=PATH, required=True)

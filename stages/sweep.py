@@ -32,12 +32,12 @@ from pipeline.sweeps.space import value_at
 from pipeline.sweeps.study import Study
 from pipeline.sweeps.trial import run_trial
 from pipeline.sweeps.workers import workers
-from stages.command import PARAMS, StageCommand
+from stages.command import PARAMS, LongCommand
 
 FOLDER = click.Path(path_type=Path)
 
 
-@click.command(cls=StageCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--trials", type=click.IntRange(1), help="In all, instead of the row's number.")

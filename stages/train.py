@@ -25,13 +25,13 @@ from pipeline.params import ParamsFile
 from pipeline.store.digests import MEMORY, Digests
 from pipeline.store.reader import open_features
 from pipeline.training.fit import fit_head
-from stages.command import PARAMS, PipelineCommand
+from stages.command import PARAMS, LongCommand
 
 PREDICTIONS = "predictions"
 """Folder below a head's with a file per run."""
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("name")
 @click.option("--labels", type=click.Path(path_type=Path), required=True)
 @click.option("--features", type=click.Path(path_type=Path), required=True)

@@ -17,7 +17,7 @@ from import_graph import ROOT
 from tqdm import tqdm
 
 from pipeline.errors import DataError
-from stages.command import PipelineCommand, StageCommand
+from stages.command import LongCommand, StageCommand
 from stages.samples import main as samples
 
 
@@ -62,7 +62,7 @@ def test_a_bug_keeps_its_traceback() -> None:
     assert isinstance(CliRunner().invoke(stage).exception, KeyError)
 
 
-@click.command(cls=PipelineCommand)
+@click.command(cls=LongCommand)
 @click.argument("count", type=int)
 def talkative(count: int) -> None:
     for number in range(count):
@@ -110,7 +110,7 @@ def test_a_quiet_stage_draws_no_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatc
 def test_every_stage_of_the_pipeline_can_be_quiet() -> None:
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     for name in sorted(set(re.findall(r"python -m (stages\.\w+)", text))):
-        assert isinstance(importlib.import_module(name).main, PipelineCommand), name
+        assert isinstance(importlib.import_module(name).main, LongCommand), name
 
 
 def test_bars_are_drawn_on_terminals_only() -> None:
