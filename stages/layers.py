@@ -111,8 +111,10 @@ def main(
     for line in text(study):
         click.echo(line)
     test = study["test"]["head"]
-    click.echo(f"{study['chosen']}, chosen on dev, on test: {study['metric']} {test['score']:.4f}")
-    click.echo(f"written to {out}")
+    click.echo(
+        f"{study['chosen']}, chosen on dev, on test: {study['metric']} {test['score']:.4f}; "
+        f"written to {out}"
+    )
 
 
 def _seeds(listed: str) -> tuple[int, ...]:

@@ -118,8 +118,11 @@ def main(
             sys.exit(130)
         best = best_first(study.trials)
     if best:
-        click.echo(f"best: trial {best[0].trial}, {best[0].score:.4f}: {settings(best[0].values)}")
-        click.echo(f"`python -m stages.sweep {name} --apply {best[0].trial}` takes its settings")
+        number = best[0].trial
+        click.echo(
+            f"best: trial {number}, {best[0].score:.4f}: {settings(best[0].values)}; "
+            f"`python -m stages.sweep {name} --apply {number}` takes its settings"
+        )
 
 
 def _kept(folder: Path, name: str) -> StudyRecord:
