@@ -28,7 +28,7 @@ def main() -> None:
         walls, overheads = [], []
         for trial in range(TRIALS):
             with change_params(folder) as params:
-                params["heads"][HEAD]["recurrent"]["hidden_size"] = 64 + 16 * trial
+                params["heads"][HEAD]["recurrent"]["hidden_size"] = 144 + 16 * trial
             begin = time.perf_counter()
             output = dvc(folder, "repro")
             walls.append(time.perf_counter() - begin)
