@@ -30,5 +30,6 @@ def _mask(rows: int, width: int, probability: float, like: Tensor) -> Tensor:
     """(rows, width), of the type of ``like``: 0, or 1 / (1 - probability)."""
     draws = torch.empty(-(-rows * width // 4), dtype=torch.int64, device=like.device)
     bits = draws.random_(_FULL_RANGE, None).view(torch.int16)[: rows * width].view(rows, width)
-    kept = bits >= round(probability * _LEVELS) - _LEVELS // 2
+    # The highest level is always kept: it is the last that 16 bits can be compared with.
+    kept = bits >= min(round(probability * _LEVELS), _LEVELS - 1) - _LEVELS // 2
     return kept.to(like.dtype).mul_(1 / (1 - probability))

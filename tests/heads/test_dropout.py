@@ -48,6 +48,11 @@ def test_values_are_dropped_independently_and_as_often_as_asked(probability: flo
         assert abs(together) < 5 / math.sqrt(kept.numel())
 
 
+def test_a_probability_next_to_one_drops_nearly_all() -> None:
+    kept = dropout(torch.ones(1000, 1000), 1 - 1e-9, None) != 0
+    assert kept.sum() < 100
+
+
 @pytest.mark.parametrize("locked", [True, False])
 def test_what_is_kept_is_scaled_so_that_the_mean_stays(locked: bool) -> None:
     texts = 2000
