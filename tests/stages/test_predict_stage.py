@@ -17,7 +17,10 @@ def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = prepared(tmp_path_factory.mktemp("project"))
     extracted(folder, tiny_encoder, max_length=16)
     for name, task in (("topic", "sequence_classification"), ("beasts", "token_classification")):
-        fitted = fit(folder, head_settings(task, training={"epochs": 25, "patience": 25}))
+        settings = head_settings(
+            task, recurrent={"dropout": 0.0}, training={"epochs": 40, "patience": 40}
+        )
+        fitted = fit(folder, settings)
         (folder / "models" / name).mkdir(parents=True)
         save_head(folder / "models" / name, fitted.head, fitted.description)
     return folder

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from import_graph import ROOT, third_party
-from studied import make_study_project, run_sweep, study, write_params
+from studied import SWEEP, make_study_project, run_sweep, study, write_params
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +98,9 @@ def test_the_same_seed_tries_the_same(project: Path) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_sweep_that_was_killed_goes_on_as_if_it_was_not(project: Path, how: int) -> None:
+    # Trials that take long enough to be killed in, on a busy machine, too.
+    lasting = {f"training.{name}": {"choices": [40]} for name in ("epochs", "patience")}
+    write_params(project, space=SWEEP["space"] | lasting, pruner=None)
     run_sweep()
     expected = trials_csv(project)
     shutil.rmtree(project / "studies")
