@@ -38,6 +38,8 @@ def trials_csv(folder: Path) -> bytes:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    # A shell's background job ignores Ctrl-C, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [sys.executable, "-m", "stages.sweep", "search", *arguments],
         cwd=folder,
