@@ -50,7 +50,7 @@ class RawCorpus:
     """The examples of a raw corpus, read anew by each iteration.
 
     Attributes:
-        problems: what is wrong, gathered while iterating; such examples are left out.
+        problems: what is wrong, gathered by the last iteration; such examples are left out.
         tally: what the last iteration did besides.
     """
 
@@ -65,6 +65,7 @@ class RawCorpus:
 
     def __iter__(self) -> Iterator[Example]:
         """Yields the examples in order."""
+        self.problems.clear()
         self.tally.clear()
         form = FORMATS[self._settings.format]
         check = Checker(self._settings, cells=form.cells, problems=self.problems, tally=self.tally)

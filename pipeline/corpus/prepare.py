@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,9 @@ from pipeline.corpus.problems import Problems
 from pipeline.corpus.records import Example
 from pipeline.corpus.report import LabelCounts, Tally
 from pipeline.corpus.settings import STORED_KIND, CorpusSettings
-from pipeline.corpus.survey import RepeatedInputs, Survey
+from pipeline.corpus.splits import SplitOfRows
+from pipeline.corpus.survey import CHANGED, RepeatedInputs, Survey
 from pipeline.errors import DataError
-
-_CHANGED = "the raw files changed while they were read; run it again"
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class PreparedCorpus:
         done = 0
         for example in self.examples:
             if done == len(self.splits):
-                raise DataError(_CHANGED)
+                raise DataError(CHANGED)
             split = self.splits[done]
             if counts is not None:
                 counts.add(example.labels, split)
             yield example, split
             done += 1
         if done != len(self.splits):
-            raise DataError(_CHANGED)
+            raise DataError(CHANGED)
 
     def label_counts(self) -> LabelCounts:
         """For ``rows`` to fill."""
@@ -116,17 +116,17 @@ def prepare(
             looked at.
         tally: where reading the examples counts what it does besides.
     """
-    survey = Survey(settings)
-    for example in examples:
-        survey.add(example)
-    if problems is not None:
-        survey.note_problems(problems, examples)
     names = settings.split.split_names
-    return PreparedCorpus(
-        examples=examples,
-        splits=[names[index] for index in survey.splits.tolist()],
-        split_names=names,
-        kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
-        repeated=survey.repeated_inputs(),
-        tally=tally or Tally(),
-    )
+    with closing(Survey(settings)) as survey:
+        for example in examples:
+            survey.add(example)
+        if problems is not None:
+            survey.note_problems(problems, examples)
+        return PreparedCorpus(
+            examples=examples,
+            splits=SplitOfRows(names, survey.splits),
+            split_names=names,
+            kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
+            repeated=survey.repeated_inputs(),
+            tally=tally or Tally(),
+        )

@@ -46,6 +46,16 @@ class Problems:
         if len(self._kept) >= 50 * SHOWN:
             self._kept = sorted(self._kept)[:SHOWN]
 
+    def add_unshown(self, count: int) -> None:
+        """Notes more problems, which come after as many as are shown."""
+        self.count += count
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self.count = 0
+        self._files.clear()
+        self._kept.clear()
+
     def lines(self) -> list[str]:
         """The first problems, one line each."""
         return [printable(text) for *_, text in sorted(self._kept)[:SHOWN]]

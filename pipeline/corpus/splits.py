@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.corpus.keyed import KEY_BYTES, KeyedRows, begins_of_groups
 from pipeline.corpus.records import Text, TextPair, fields
 from pipeline.files import canonical_json
-
-KEY_BYTES = 16
-Keys = npt.NDArray[np.uint64]
-"""(rows, 2) uint64, big-endian: the digest of each row's input or group; sorts as its bytes do."""
 
 
 def row_key(seed: int, text: Text) -> bytes:
@@ -32,28 +30,40 @@ def _digest(value: list[object]) -> bytes:
     return hashlib.sha256(canonical_json(value).encode("utf-8")).digest()[:KEY_BYTES]
 
 
-def keys_of(digests: bytes | bytearray) -> Keys:
-    """Digests end to end, as rows that sort as they do."""
-    return np.frombuffer(digests, ">u8").reshape(-1, 2)
+class SplitOfRows(Sequence[str]):
+    """The split of each row, in a byte of memory."""
 
+    def __init__(self, names: Sequence[str], numbers: npt.NDArray[np.int8]) -> None:
+        """Makes the names of (rows,) numbers of splits."""
+        self._names = names
+        self._numbers = numbers
 
-def groups_of(keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Groups of rows with equal keys, in the order of keys.
+    def __len__(self) -> int:
+        return len(self._numbers)
 
-    Returns:
-        The rows (in a group: in their order), and where in them each group begins.
-    """
-    rows = np.lexsort((keys[:, 1], keys[:, 0]))
-    ordered = keys[rows]
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    return rows, np.flatnonzero(begins)
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> SplitOfRows: ...
+    def __getitem__(self, row: int | slice) -> str | SplitOfRows:
+        if isinstance(row, slice):
+            return SplitOfRows(self._names, self._numbers[row])
+        name: str = self._names[self._numbers[row]]
+        return name
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._names[number] for number in self._numbers)
 
 
 def draw_splits(
-    keys: Keys, strata: npt.NDArray[np.int64] | None, fractions: Sequence[float]
-) -> npt.NDArray[np.int8]:
-    """Assigns each row to a split.
+    groups: KeyedRows,
+    strata: npt.NDArray[np.int64] | None,
+    fractions: Sequence[float],
+    splits: npt.NDArray[np.int8],
+    *,
+    drawn: int,
+) -> None:
+    """Assigns rows to splits.
 
     Rows with equal keys go to one split, so that no test text is trained on. Within each stratum,
     groups are ordered by key, a digest of seed and text, and the ordered rows are cut at the
@@ -61,34 +71,65 @@ def draw_splits(
     shuffled index would move all.
 
     Args:
-        keys: as ``row_key`` or ``group_key`` make them.
-        strata: (rows,) for equal shares of each class in every split, the class of each row as its
-            place in alphabetical order; a group with conflicting classes counts as its most
+        groups: all rows by ``row_key`` or ``group_key``; the first value of each record is the
+            number of its row's class.
+        strata: for equal shares of each class in every split, the place of each class in
+            alphabetical order, by its number; a group with conflicting classes counts as its most
             frequent, then first in that order. ``None`` cuts the rows as one stratum.
         fractions: share of each split, in order, adding up to 1.
-
-    Returns:
-        (rows,) int8: the index of each row's split.
+        splits: (rows,) the index of each row's split, written here.
+        drawn: what ``splits`` holds of the rows that are assigned; others stay.
     """
-    rows, begins = groups_of(keys)
-    sizes = np.diff(begins, append=len(rows))
-    group_strata = np.zeros(len(begins), np.int64)
-    if strata is not None:
-        group_strata = strata[rows[begins]]
-        for group in np.flatnonzero(sizes > 1):
-            members = strata[rows[begins[group] : begins[group] + sizes[group]]]
-            # argmax takes the first of equals, which is the first in alphabetical order.
-            names, counts = np.unique(members, return_counts=True)
-            group_strata[group] = names[np.argmax(counts)]
+    totals = np.zeros(1 if strata is None else len(strata), np.int64)
+    for _, sizes, stratum_of in _groups(groups, strata, splits, drawn):
+        np.add.at(totals, stratum_of, sizes)
     # The last cut is 1 however the fractions were rounded.
     cuts = np.array([*np.add.accumulate(fractions)[:-1], 1.0])
-    splits = np.zeros(len(begins), np.int8)
-    for stratum in np.unique(group_strata):
-        members = np.flatnonzero(group_strata == stratum)
-        ends = np.cumsum(sizes[members])
-        # A group belongs to the split that its middle falls in.
-        middles = (ends - sizes[members] + sizes[members] / 2) / ends[-1]
-        splits[members] = np.searchsorted(cuts, middles, side="left")
-    result = np.zeros(len(rows), np.int8)
-    result[rows] = np.repeat(splits, sizes)
-    return result
+    done = np.zeros_like(totals)
+    for rows, sizes, stratum_of in _groups(groups, strata, splits, drawn):
+        chosen = np.zeros(len(sizes), np.int8)
+        for stratum in np.unique(stratum_of):
+            members = np.flatnonzero(stratum_of == stratum)
+            ends = done[stratum] + np.cumsum(sizes[members])
+            # A group belongs to the split that its middle falls in.
+            middles = (ends - sizes[members] + sizes[members] / 2) / totals[stratum]
+            chosen[members] = np.searchsorted(cuts, middles, side="left")
+            done[stratum] = ends[-1]
+        splits[rows] = np.repeat(chosen, sizes)
+
+
+def _groups(
+    groups: KeyedRows,
+    strata: npt.NDArray[np.int64] | None,
+    splits: npt.NDArray[np.int8],
+    drawn: int,
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yields groups in the order of keys: their rows, one after the other, sizes and strata."""
+    for part in groups.parts():
+        # What is written meanwhile are rows of parts that were here.
+        records = part[splits[part["row"]] == drawn]
+        begins = begins_of_groups(records)
+        sizes = np.diff(begins, append=len(records))
+        stratum_of = (
+            np.zeros(len(sizes), np.int64)
+            if strata is None
+            else _most_frequent(strata[records["values"][:, 0]], sizes)
+        )
+        yield records["row"], sizes, stratum_of
+
+
+def _most_frequent(
+    classes: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """(groups,) the most frequent class of each group of neighbours, of equals the first."""
+    numbers = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((classes, numbers))
+    group, name = numbers[order], classes[order]
+    new = np.ones(len(group), bool)
+    new[1:] = (group[1:] != group[:-1]) | (name[1:] != name[:-1])
+    begins = np.flatnonzero(new)
+    counts = np.diff(begins, append=len(group))
+    group, name = group[begins], name[begins]
+    order = np.lexsort((name, -counts, group))
+    best: npt.NDArray[np.int64] = name[order][np.searchsorted(group, np.arange(len(sizes)))]
+    return best

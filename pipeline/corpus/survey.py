@@ -1,4 +1,4 @@
-"""The first reading of a corpus: what must be known of all rows, held in a few bytes of each."""
+"""The first reading of a corpus: what must be known of all rows together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import nsmallest
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.corpus.keyed import KEY_BYTES, KeyedRows, begins_of_groups
 from pipeline.corpus.problems import SHOWN, Problems, show
 from pipeline.corpus.records import Example, Label, Place
 from pipeline.corpus.settings import WORD_KINDS, CorpusSettings, LabelKind
-from pipeline.corpus.splits import KEY_BYTES, draw_splits, group_key, groups_of, keys_of, row_key
+from pipeline.corpus.splits import draw_splits, group_key, row_key
+from pipeline.errors import DataError
+
+CHANGED = "the raw files changed while they were read; run it again"
+_NOWHERE = -1
+"""The split of a row that is not in one yet."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RepeatedInputs:
     """Inputs that more than one row has.
 
@@ -37,44 +44,51 @@ class RepeatedInputs:
 
 
 class Survey:
-    """What one reading of all rows learns, about 50 bytes of each."""
+    """What one reading of all rows learns.
+
+    Memory holds two bytes of each row; keys and hashes of labels are on disk (see ``KeyedRows``)
+    until the survey is closed.
+    """
 
     def __init__(self, settings: CorpusSettings) -> None:
         self._settings = settings
         self._seed = settings.seed or 0
         self._names = settings.split.split_names
-        self._ids = bytearray()
-        self._inputs = bytearray()
-        self._groups = bytearray()
-        self._lines = array("q")
-        self._files = array("i")
-        self._file_numbers: dict[str, int] = {}
-        self._strata = array("i")
-        self._stratum_numbers: dict[str, int] = {}
+        self._ids = KeyedRows()
+        # Of each row, the number of its class and a hash of each of its labels.
+        self._inputs = KeyedRows(1 + len(settings.labels))
+        self._groups = None if settings.group is None else KeyedRows(1)
+        self._class_numbers: dict[str, int] = {}
         self._given = array("b")
-        self._labels = {name: array("q") for name in settings.labels}
         self._seen: dict[str, set[Label]] = {name: set() for name in settings.labels}
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._ids)
+
+    def close(self) -> None:
+        """Gives the disk back."""
+        for table in (self._ids, self._inputs, self._groups):
+            if table is not None:
+                table.close()
 
     def add(self, example: Example) -> None:
         """Takes in one row."""
         settings = self._settings
-        self._ids += _digest(example.id)
-        self._inputs += row_key(self._seed, example.text)
-        if settings.group is not None:
-            self._groups += group_key(self._seed, example.group or "")
-        self._lines.append(example.line)
-        self._files.append(self._file_numbers.setdefault(example.file, len(self._file_numbers)))
+        number = 0
         if settings.stratify is not None:
-            stratum = str(example.labels[settings.stratify])
-            number = self._stratum_numbers.setdefault(stratum, len(self._stratum_numbers))
-            self._strata.append(number)
-        self._given.append(-1 if example.split is None else self._names.index(example.split))
+            name = str(example.labels[settings.stratify])
+            number = self._class_numbers.setdefault(name, len(self._class_numbers))
+        # -1.0 and -2.0 have one hash; their texts have two.
+        hashes = (
+            hash(repr(label) if isinstance(label, float) else label)
+            for label in map(example.labels.__getitem__, settings.labels)
+        )
+        self._ids.add(_digest(example.id))
+        self._inputs.add(row_key(self._seed, example.text), number, *hashes)
+        if self._groups is not None:
+            self._groups.add(group_key(self._seed, example.group or ""), number)
+        self._given.append(_NOWHERE if example.split is None else self._names.index(example.split))
         for name, label in example.labels.items():
-            # -1.0 and -2.0 have one hash; their texts have two.
-            self._labels[name].append(hash(repr(label) if isinstance(label, float) else label))
             if len(self._seen[name]) < 2:
                 self._seen[name].update(_values(label, settings.labels[name]))
 
@@ -82,46 +96,47 @@ class Survey:
     def splits(self) -> npt.NDArray[np.int8]:
         """(rows,) int8: the index of each row's split in the names of the settings."""
         splits = np.array(self._given, np.int8)
-        if not self._settings.split.drawn or not len(self):
-            return splits
-        keys = keys_of(self._groups if self._settings.group is not None else self._inputs)
-        strata = self._strata_in_order() if self._settings.stratify is not None else None
-        drawn = np.flatnonzero(splits == 0) if self._settings.split.given else np.arange(len(self))
-        splits[drawn] = draw_splits(
-            keys[drawn],
-            None if strata is None else strata[drawn],
-            list(self._settings.split.fractions().values()),
-        )
+        split = self._settings.split
+        if split.drawn:
+            draw_splits(
+                self._inputs if self._groups is None else self._groups,
+                None if self._settings.stratify is None else self._places_of_classes(),
+                list(split.fractions().values()),
+                splits,
+                drawn=self._names.index("train") if split.given else _NOWHERE,
+            )
         return splits
 
-    def _strata_in_order(self) -> npt.NDArray[np.int64]:
-        names = sorted(self._stratum_numbers)
-        rank = np.zeros(len(names), np.int64)
-        rank[[self._stratum_numbers[name] for name in names]] = np.arange(len(names))
-        ranks: npt.NDArray[np.int64] = rank[np.array(self._strata)]
-        return ranks
+    def _places_of_classes(self) -> npt.NDArray[np.int64]:
+        names = sorted(self._class_numbers)
+        places = np.zeros(len(names), np.int64)
+        places[[self._class_numbers[name] for name in names]] = np.arange(len(names))
+        return places
 
     def repeated_inputs(self) -> RepeatedInputs:
         """Counts inputs that are there more than once."""
-        rows, begins = groups_of(keys_of(self._inputs))
-        sizes = np.diff(begins, append=len(rows))
-        splits = self.splits[rows]
-        trained = np.logical_or.reduceat(splits == 0, begins) if len(rows) else np.zeros(0, bool)
         names = self._names if self._settings.split.folds is None else ()
-        return RepeatedInputs(
-            inputs=int((sizes > 1).sum()),
-            rows_beyond_the_first=int((sizes - 1).sum()),
-            in_several_splits=_differing(splits, begins),
-            rows_seen_in_training={
-                name: int((np.repeat(trained, sizes) & (splits == index)).sum())
-                for index, name in enumerate(names)
-                if index
-            },
-            conflicting={
-                name: _differing(np.array(hashes)[rows], begins)
-                for name, hashes in self._labels.items()
-            },
+        found = RepeatedInputs(
+            inputs=0,
+            rows_beyond_the_first=0,
+            in_several_splits=0,
+            rows_seen_in_training={name: 0 for name in names if name != "train"},
+            conflicting=dict.fromkeys(self._settings.labels, 0),
         )
+        for records in self._inputs.parts():
+            begins = begins_of_groups(records)
+            sizes = np.diff(begins, append=len(records))
+            splits = self.splits[records["row"]]
+            found.inputs += int((sizes > 1).sum())
+            found.rows_beyond_the_first += int((sizes - 1).sum())
+            found.in_several_splits += _differing(splits, begins)
+            trained = np.repeat(np.logical_or.reduceat(splits == 0, begins), sizes)
+            for name in found.rows_seen_in_training:
+                seen = trained & (splits == self._names.index(name))
+                found.rows_seen_in_training[name] += int(seen.sum())
+            for column, label in enumerate(self._settings.labels, start=1):
+                found.conflicting[label] += _differing(records["values"][:, column], begins)
+        return found
 
     def note_problems(self, problems: Problems, examples: Iterable[Example]) -> None:
         """Notes what is wrong with the rows together.
@@ -153,28 +168,35 @@ class Survey:
                 problems.add(whole, f"no row is in split {name}", advice=advice)
 
     def _note_repeated_ids(self, problems: Problems, examples: Iterable[Example]) -> None:
-        rows, begins = groups_of(keys_of(self._ids))
-        firsts = np.repeat(rows[begins], np.diff(begins, append=len(rows)))
-        first_of = {
-            int(row): int(first) for row, first in zip(rows, firsts, strict=True) if row != first
-        }
-        if not first_of:
+        """Notes rows whose id an earlier row has; of those that are shown, reads where and what."""
+        count = 0
+        first_of: dict[int, int] = {}
+        for records in self._ids.parts():
+            begins = begins_of_groups(records)
+            rows = records["row"]
+            firsts = np.repeat(rows[begins], np.diff(begins, append=len(rows)))
+            repeats = np.flatnonzero(rows != firsts)
+            count += len(repeats)
+            repeats = repeats[np.argsort(rows[repeats])[:SHOWN]]
+            first_of |= zip(rows[repeats].tolist(), firsts[repeats].tolist(), strict=True)
+            first_of = {row: first_of[row] for row in nsmallest(SHOWN, first_of)}
+        if not count:
             return
-        shown = set(sorted(first_of)[:SHOWN])
-        ids = {row: example.id for row, example in enumerate(examples) if row in shown}
-        for row in sorted(first_of):
-            first = self._place(first_of[row])
-            same_file = first.file == self._place(row).file
+        wanted = {*first_of, *first_of.values()}
+        found = {row: example for row, example in enumerate(examples) if row in wanted}
+        for row, first_row in sorted(first_of.items()):
+            if row not in found:
+                raise DataError(CHANGED)
+            example, first = found[row], found[first_row]
+            same_file = first.file == example.file
             where = f"line {first.line}" if same_file else f"{first.file}:{first.line}"
             problems.add(
-                self._place(row),
-                f"id {show(ids.get(row))} is already used on {where}",
+                Place(example.file, example.line),
+                f"id {show(example.id)} is already used on {where}",
                 field=self._settings.id,
                 advice="ids must be unique; with 'id: null' rows are numbered",
             )
-
-    def _place(self, row: int) -> Place:
-        return Place(list(self._file_numbers)[self._files[row]], self._lines[row])
+        problems.add_unshown(count - len(first_of))
 
 
 def _digest(text: str) -> bytes:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.corpus.keyed import KeyedRows
 from pipeline.corpus.records import Text
-from pipeline.corpus.splits import draw_splits, keys_of, row_key
+from pipeline.corpus.splits import draw_splits, row_key
 
 
 def split_rows(
@@ -17,9 +18,18 @@ def split_rows(
     fractions: dict[str, float],
     seed: int,
 ) -> list[str]:
-    keys = keys_of(b"".join(row_key(seed, row) for row in rows))
-    ranks = None
-    if strata is not None:
-        names = sorted(set(strata))
-        ranks = np.array([names.index(stratum) for stratum in strata], np.int64)
-    return [list(fractions)[index] for index in draw_splits(keys, ranks, [*fractions.values()])]
+    names = sorted(set(strata or ()))
+    # Runs of seven records, so that some corpora are sorted on disk.
+    groups = KeyedRows(1, run=7)
+    for place, row in enumerate(rows):
+        groups.add(row_key(seed, row), names.index(strata[place]) if strata else 0)
+    splits = np.full(len(rows), -1, np.int8)
+    draw_splits(
+        groups,
+        np.arange(len(names)) if strata else None,
+        [*fractions.values()],
+        splits,
+        drawn=-1,
+    )
+    groups.close()
+    return [list(fractions)[index] for index in splits]

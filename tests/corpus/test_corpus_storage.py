@@ -91,7 +91,7 @@ def test_classes_and_ids_read_back_as_written(
     corpus = replace(corpus, examples=renamed)
     write_labels(folder, corpus, texts_sha256="digest")
     labels = read_labels(folder, "label")
-    assert (labels.ids, labels.splits, labels.values) == (ids, corpus.splits, values)
+    assert (labels.ids, labels.splits, labels.values) == (ids, list(corpus.splits), values)
     assert (labels.kind, labels.texts_sha256) == ("class", "digest")
 
 

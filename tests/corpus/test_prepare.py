@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.corpus.formats import RawCorpus
 from pipeline.corpus.prepare import prepare
 from pipeline.corpus.problems import Problems
 from pipeline.corpus.records import Example, Text, TextPair
+from pipeline.errors import DataError
 
 
 def examples(rows: list[tuple[Text, Any]], label: str = "topic") -> list[Example]:
@@ -34,7 +36,7 @@ def test_prepare_keeps_rows_in_order_and_repeated_ones_too():
     corpus = prepare(examples(NEWS), corpus_settings(JSONL))
     rows = [example for example, _ in corpus.rows()]
     assert rows == examples(NEWS)
-    assert [split for _, split in corpus.rows()] == corpus.splits
+    assert [split for _, split in corpus.rows()] == list(corpus.splits)
     assert corpus.kinds == {"topic": "class"}
 
 
@@ -43,7 +45,7 @@ def test_prepare_splits_by_the_settings():
     split = {"train": 0.5, "dev": 0.3, "test": 0.2}
     for stratify, strata in ((None, None), ("topic", [label for _, label in rows])):
         settings_ = corpus_settings(JSONL, stratify=stratify, split=split, seed=7)
-        assert prepare(examples(rows), settings_).splits == split_rows(
+        assert list(prepare(examples(rows), settings_).splits) == split_rows(
             [text for text, _ in rows], strata, fractions=split, seed=7
         )
 
@@ -53,7 +55,7 @@ def test_prepare_splits_by_the_settings():
 def test_prepare_splits_without_looking_at_labels_unless_stratified(labels: list[str]):
     rows = [(f"text {n // 2}", label) for n, label in enumerate(labels)]
     expected = split_rows([text for text, _ in rows], None, fractions=SPLIT, seed=1)
-    assert prepare(examples(rows), corpus_settings(JSONL)).splits == expected
+    assert list(prepare(examples(rows), corpus_settings(JSONL)).splits) == expected
 
 
 def test_groups_stay_together_in_drawn_splits_and_folds():
@@ -79,10 +81,10 @@ def test_given_splits_are_kept_and_dev_is_drawn_from_training_rows():
         for n, split in enumerate(given)
     ]
     settings_ = corpus_settings(JSONL, split={"column": "part"}, seed=None)
-    assert prepare(rows, settings_).splits == given
+    assert list(prepare(rows, settings_).splits) == given
     settings_ = corpus_settings(JSONL, split={"column": "part", "dev": 0.25}, stratify="topic")
     splits = prepare(rows, settings_).splits
-    assert splits[80:] == ["test"] * 20
+    assert list(splits[80:]) == ["test"] * 20
     counts = Counter(zip(splits, (row.labels["topic"] for row in rows[:80]), strict=False))
     assert counts == {("train", "x"): 30, ("train", "y"): 30, ("dev", "x"): 10, ("dev", "y"): 10}
 
@@ -116,8 +118,36 @@ def test_repeated_ids_are_problems_with_both_lines():
         f"file:5: field 'id': id 'b' is already used on line 2{advice}",
         f"file:6: field 'id': id 'a' is already used on line 1{advice}",
     ]
+    many = cross_problems([replace(row, id="a") for row in rows])
+    assert [line.split(" ")[0] for line in many] == [f"file:{line}:" for line in range(2, 22)]
     rows[2] = replace(rows[2], file="other")
     assert "other:3: field 'id': id 'a' is already used on file:1" in cross_problems(rows)[0]
+
+
+def test_a_problem_of_a_row_is_counted_once_where_ids_repeat_too(tmp_path: Path):
+    path = tmp_path / "corpus"
+    rows = [("a", "ice"), ("a", "snow"), ("b", 7), *[("c", "fog")] * 25]
+    path.write_text(
+        "".join(json.dumps({"id": i, "text": text, "topic": "x"}) + "\n" for i, text in rows),
+        encoding="utf-8",
+    )
+    raw = RawCorpus(path, corpus_settings(JSONL))
+    prepare(raw, corpus_settings(JSONL), problems=raw.problems)
+    assert raw.problems.count == 1 + 1 + 24
+    lines = raw.problems.lines()
+    assert [int(line.split(":")[1]) for line in lines] == [2, 3, *range(5, 23)]
+    assert "must be a string of text, not 7" in lines[1]
+
+
+def test_a_file_that_changes_while_ids_are_compared_is_an_error():
+    class Shrinking(list[Example]):
+        def __iter__(self) -> Iterator[Example]:
+            yield from [self.pop(0) for _ in range(len(self))]
+
+    rows = Shrinking(examples([("a", "x"), ("b", "y")]))
+    rows[1] = replace(rows[1], id=rows[0].id)
+    with pytest.raises(DataError, match="the raw files changed while they were read"):
+        prepare(rows, corpus_settings(JSONL), problems=Problems())
 
 
 @pytest.mark.parametrize(
@@ -152,7 +182,7 @@ def test_a_split_without_rows_is_a_problem():
 
 
 def test_without_anywhere_to_note_problems_none_are_looked_for():
-    assert prepare(examples([("a", "x")]), corpus_settings(JSONL)).splits == ["train"]
+    assert list(prepare(examples([("a", "x")]), corpus_settings(JSONL)).splits) == ["train"]
     assert prepare([], corpus_settings(JSONL)).report["rows"] == 0
 
 
