@@ -159,9 +159,9 @@ class Survey:
                     field=name,
                     advice="is it the right field? If so, remove it from 'labels'",
                 )
-        counts = np.bincount(self.splits, minlength=len(self._names))
-        for name, count in zip(self._names, counts, strict=True):
-            if not count:
+        for index, name in enumerate(self._names):
+            # Counting them at once, by bincount, would copy each byte to eight.
+            if not (self.splits == index).any():
                 advice = "give it rows" if self._settings.split.given else "give it a larger share"
                 if name == "dev" and self._settings.split.given:
                     advice = "'dev: 0.1' in split takes a share of the training rows"

@@ -174,4 +174,4 @@ def test_rows_are_held_in_a_few_bytes_each():
         prepare(Many(count), corpus)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert (peaks[1] - peaks[0]) / 20_000 < 10
+    assert (peaks[1] - peaks[0]) / 20_000 < 4
