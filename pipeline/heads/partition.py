@@ -8,8 +8,8 @@ matters did is seen from the sums; a sequence in which that happens, which takes
 apart, is computed again in logarithms, alone.
 
 A sequence's results do not depend on its batch, to the last bit, on CPUs: products have at least
-16 rows (``pipeline/heads/packing.py`` says why) and whole vectors of labels, and ``_whole_vectors``
-does the same for exponentials and logarithms.
+16 rows (``pipeline/heads/packing.py`` says why), in whole blocks of rows, and whole vectors of
+labels, and ``_whole_vectors`` does the same for exponentials and logarithms.
 
 Shapes: P packed positions, L labels, L' labels filled up to a multiple of 16.
 """
@@ -27,10 +27,15 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pipeline.environment import one_thread
 from pipeline.heads.chain import Chain, sum_in_logarithms
 from pipeline.heads.packing import MINIMUM_ROWS, PackedBatch
 
 _VECTOR = 16
+_BLOCK = 4
+"""Rows that a product in float64 takes at once on AMD's processors; those left over are rounded
+otherwise. Threads would part the rows anywhere, so that one takes them all."""
+
 _SERIAL = 1 << 14
 """Numbers in one call, few enough that torch does not share them among threads: a thread's share
 would end somewhere inside a vector."""
@@ -118,21 +123,23 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
     start, start_top = _weights(_widen(chain.start, wide))
     end, end_top = _weights(_widen(chain.end, wide))
 
-    arrivals = torch.empty_like(potentials)
-    weights = torch.empty_like(potentials)
+    arrivals = potentials.new_zeros(walk.positions + _BLOCK, potentials.shape[1])
+    weights = torch.zeros_like(arrivals)
     scales = torch.empty_like(tops)
     begin = before = 0
-    for step, rows in enumerate(walk.batch_sizes):
-        now = slice(begin, begin + rows)
-        if step:
-            torch.mm(weights[before : before + rows], transitions, out=arrivals[now])
-        else:
-            arrivals[now] = start
-        weight, scale = weights[now], scales[now]
-        torch.mul(arrivals[now], potentials[now], out=weight)
-        torch.sum(weight, 1, keepdim=True, out=scale)
-        weight.div_(scale)
-        before, begin = begin, begin + rows
+    with one_thread():
+        for step, rows in enumerate(walk.batch_sizes):
+            now = slice(begin, begin + rows)
+            if step:
+                _product(weights, before, transitions, arrivals, begin, rows)
+            else:
+                arrivals[now] = start
+            weight, scale = weights[now], scales[now]
+            torch.mul(arrivals[now], potentials[now], out=weight)
+            torch.sum(weight, 1, keepdim=True, out=scale)
+            weight.div_(scale)
+            before, begin = begin, begin + rows
+    arrivals, weights = arrivals[: walk.positions], weights[: walk.positions]
 
     lengths = torch.from_numpy(batch.lengths).to(emissions.device)
     final = _row_sums(weights[walk.places[batch.last_tokens]] * end)[:, 0]
@@ -172,19 +179,19 @@ def walk_backward(
     """
     # From each sequence's own end. Weights of all paths from after a label to the end; then with
     # the label's own emission, which is what a step adds up.
-    rest = walked.end.expand_as(walked.weights).contiguous()
+    forward, backward = batch.forward, batch.backward
+    rest = walked.end.repeat(backward.positions + _BLOCK, 1)
     through = torch.zeros_like(rest)
     single = walked.potentials / walked.scales
-    forward, backward = batch.forward, batch.backward
     through.index_copy_(0, backward.places, single.index_select(0, forward.places))
     back = walked.transitions.t().contiguous()
     begin = before = 0
-    for step, rows in enumerate(backward.batch_sizes):
-        now = rest[begin : begin + rows]
-        if step:
-            torch.mm(through[before : before + rows], back, out=now)
-        through[begin : begin + rows].mul_(now)
-        before, begin = begin, begin + rows
+    with one_thread():
+        for step, rows in enumerate(backward.batch_sizes):
+            if step:
+                _product(through, before, back, rest, begin, rows)
+            through[begin : begin + rows].mul_(rest[begin : begin + rows])
+            before, begin = begin, begin + rows
 
     labels = emissions.shape[1]
     sequence = batch.owners
@@ -209,6 +216,17 @@ def walk_backward(
         words[sequence == index] = alone * factors[index]
         counts = counts + steps * factors[index]
     return words, counts
+
+
+def _product(
+    values: Tensor, before: int, matrix: Tensor, out: Tensor, begin: int, rows: int
+) -> None:
+    """Multiplies rows from ``before`` with a matrix, into ``out`` from ``begin``, whole blocks.
+
+    What that writes behind the rows is written anew by the next step, or read by nothing.
+    """
+    whole = -(-rows // _BLOCK) * _BLOCK
+    torch.mm(values[before : before + whole], matrix, out=out[begin : begin + whole])
 
 
 def _widen(scores: Tensor, by: tuple[int, ...]) -> Tensor:
