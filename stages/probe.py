@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import store_path, use_threads
+from pipeline.environment import allow_open_files, store_path, use_threads
 from pipeline.files import atomic_directory, canonical_json, readable_json
 from pipeline.params import ParamsFile
 from pipeline.store.digests import MEMORY, Digests
@@ -27,6 +27,7 @@ def main(name: str, labels: Path, features: Path, out: Path, params_path: Path) 
     """Fits a linear model on the layers that head NAME reads, and writes its predictions."""
     settings = ParamsFile(params_path).section(ProbeSettings, "heads", name)
     use_threads()
+    allow_open_files()
     fitted = fit_probe(
         settings,
         read_labels(labels, settings.label),

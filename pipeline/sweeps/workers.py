@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.environment import flush_denormals
+from pipeline.environment import flush_denormals, keep_freed_memory
 from pipeline.errors import IcehouseError, MachineError
 from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
 from pipeline.training.material import Material
@@ -80,6 +80,7 @@ def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     flush_denormals()
+    keep_freed_memory()
     torch.set_num_threads(threads)
 
     def gives_up(epoch: int, best: float) -> bool:
