@@ -3,13 +3,14 @@
 A head's score says little by itself: much of it may be BERT's. The probe learns the same labels
 from the same layers without a recurrent network (Alain and Bengio 2016, "Understanding intermediate
 layers using linear classifier probes"): logistic regression on the mean of a text's states, or on
-the state of a word's first token, and ridge regression for numbers. Its penalty is chosen on dev.
+the state of a word's first token, and ridge regression for numbers. Its penalty is chosen on dev,
+and so are its thresholds for several labels, as a head's are.
 It has no seed and nothing to tune, so that a head that is no better is not worth its training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipeline.training.layers import kept_layers
 from pipeline.training.linear_models import Floats, LinearFit, LinearModel, Loss, best_of
 from pipeline.training.probe_settings import ProbeSettings
 from pipeline.training.probe_states import text_vectors, word_vectors
+from pipeline.training.thresholds import best_thresholds
 
 L2 = (0.1, 0.01, 0.001, 0.0001)
 """The penalties that are tried; of features of deviation 1, and a mean over rows."""
@@ -115,22 +117,33 @@ def _fit(
         train = train.astype(np.float64)
     fit = LinearFit(train, _targets(data, settings.task), _LOSS[settings.task])
 
-    def rows(model: LinearModel, name: str) -> list[dict[str, Any]]:
-        return _predictions(model(vectors[name]), data, name, settings.task)
+    def thresholds_of(model: LinearModel) -> dict[str, float] | None:
+        if settings.task != "multilabel_classification":
+            return None
+        return _thresholds(model(vectors["dev"]), data)
+
+    def rows(
+        model: LinearModel, name: str, thresholds: Mapping[str, float] | None
+    ) -> list[dict[str, Any]]:
+        return _predictions(model(vectors[name]), data, name, settings.task, thresholds or {})
 
     def score(model: LinearModel) -> float:
-        return dev_score(_METRIC[data.kind], data.kind, data.splits["dev"].gold, rows(model, "dev"))
+        found = rows(model, "dev", thresholds_of(model))
+        return dev_score(_METRIC[data.kind], data.kind, data.splits["dev"].gold, found)
 
     l2, scores = best_of(fit, L2, score=score, tolerance=SEARCH_TOLERANCE)
     model = fit.fit(l2, tolerance=TOLERANCE[train.dtype.name])
+    thresholds = thresholds_of(model)
     description = {
         "labels": data.names,
         "rows": len(train),
         "l2": l2,
         "converged": model.converged,
         "dev_scores": {str(penalty): float(value) for penalty, value in scores.items()},
+        **({} if thresholds is None else {"thresholds": thresholds}),
     }
-    return FittedProbe([*rows(model, "dev"), *rows(model, "test")], description)
+    predictions = [row for name in vectors for row in rows(model, name, thresholds)]
+    return FittedProbe(predictions, description)
 
 
 def _targets(data: HeadData, task: Task) -> npt.NDArray[np.float64]:
@@ -154,24 +167,36 @@ def _targets(data: HeadData, task: Task) -> npt.NDArray[np.float64]:
     return targets
 
 
+def _thresholds(outputs: npt.NDArray[np.float64], data: HeadData) -> dict[str, float]:
+    """What is best on dev, whose outputs these are, of probabilities as they are written."""
+    shares = [_shares(data.names, row) for row in _sigmoid(outputs)]
+    return best_thresholds(
+        np.array([[row[name] for name in data.names] for row in shares]),
+        np.array([[name in gold for name in data.names] for gold in data.splits["dev"].gold]),
+        data.names,
+    )
+
+
 def _predictions(
-    outputs: npt.NDArray[np.float64], data: HeadData, name: str, task: Task
+    outputs: npt.NDArray[np.float64],
+    data: HeadData,
+    name: str,
+    task: Task,
+    thresholds: Mapping[str, float],
 ) -> list[dict[str, Any]]:
     """Rows of a split from the outputs of its texts, or of its words that have a token."""
     split = data.splits[name]
     if task == "token_classification":
         answers = _tags(_softmax(outputs), split, data.names)
     elif task == "regression":
-        answers = [{"value": float(f"{value:.6g}")} for value in outputs[:, 0]]
+        answers = [{"value": float(f"{value:.7g}")} for value in outputs[:, 0]]
     elif task == "multilabel_classification":
         answers = [
             {
-                "labels": [
-                    label for label, value in zip(data.names, row, strict=True) if value > 0.5
-                ],
-                "probabilities": _shares(data.names, row),
+                "labels": [label for label, value in row.items() if value >= thresholds[label]],
+                "probabilities": row,
             }
-            for row in (1 + np.tanh(outputs / 2)) / 2  # the sigmoid, without overflow
+            for row in (_shares(data.names, row) for row in _sigmoid(outputs))
         ]
     else:
         answers = [
@@ -199,6 +224,11 @@ def _tags(
             }
         )
     return answers
+
+
+def _sigmoid(outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    shares: npt.NDArray[np.float64] = (1 + np.tanh(outputs / 2)) / 2  # without overflow
+    return shares
 
 
 def _softmax(outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

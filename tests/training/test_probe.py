@@ -12,6 +12,7 @@ import pytest
 from conftest import random_sentences
 from pipelines import extracted, labelled, prepared
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
 from pipeline.corpus.folds import Run, by_fold
@@ -205,9 +206,36 @@ def test_numbers_that_are_all_equal_on_dev_have_no_score_to_choose_by(folder: Pa
     assert found.description["l2"] == max(L2)
 
 
+def test_several_labels_have_thresholds_of_dev_as_heads_have(folder: Path) -> None:
+    found = fitted(folder, "classes")
+    labels = labels_of(folder, "classes")
+    thresholds = found.description["thresholds"]
+    assert set(thresholds) == {"beast", "cold"}
+    for row in found.predictions:
+        expected = [
+            name for name, value in row["probabilities"].items() if value >= thresholds[name]
+        ]
+        assert row["labels"] == expected
+    dev = [row for row in found.predictions if row["split"] == "dev"]
+    golds = [value for value, own in zip(labels.values, labels.splits, strict=True) if own == "dev"]
+    for name, threshold in thresholds.items():
+        gold = [name in value for value in golds]
+        shares = [row["probabilities"][name] for row in dev]
+
+        def f1(limit: float, gold: list[bool] = gold, shares: list[float] = shares) -> float:
+            return f1_score(gold, [share >= limit for share in shares], zero_division=0.0)
+
+        assert f1(threshold) == max(map(f1, shares))
+
+
 def test_a_layer_that_is_not_kept_is_refused(folder: Path) -> None:
     with pytest.raises(StoreError, match="layer 1 is not kept"):
         fitted(folder, "class", layers=(1,))
+
+
+def test_a_layer_that_is_named_from_both_ends_is_refused(folder: Path) -> None:
+    with pytest.raises(TrainingError, match="layers: -1 is layer 3, which is named already"):
+        fitted(folder, "class", layers=(3, -1))
 
 
 def test_a_label_of_another_kind_is_refused(folder: Path) -> None:
