@@ -60,8 +60,8 @@ def class_weights(head: Head, targets: Sequence[npt.NDArray[np.generic]]) -> Ten
     """(labels,): weights that make all labels count alike.
 
     For one label each, ``n / (labels * occurrences)``, as scikit-learn's ``balanced``; for several,
-    how many texts lack a label for each that has it. For one label each, one that never occurs
-    weighs nothing.
+    how many texts lack a label for each that has it, or 1 where none does: with 0, nothing would
+    be learnt of that label. For one label each, one that never occurs weighs nothing.
 
     Args:
         head: whose labels they are.
@@ -70,7 +70,7 @@ def class_weights(head: Head, targets: Sequence[npt.NDArray[np.generic]]) -> Ten
     labels = len(head.names)
     if head.settings.task == "multilabel_classification":
         having = np.concatenate(targets).sum(0)
-        weights = (len(targets) - having) / np.maximum(having, 1)
+        weights = np.maximum(len(targets) - having, 1) / np.maximum(having, 1)
     else:
         counts = np.bincount(np.concatenate(targets), minlength=labels)
         weights = np.where(counts > 0, counts.sum() / (labels * np.maximum(counts, 1)), 0)

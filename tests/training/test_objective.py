@@ -139,3 +139,14 @@ def test_balanced_weights_of_several_labels_make_having_and_lacking_count_alike(
         weights,
     )
     assert loss.item() == pytest.approx(2 * (50 - having).sum() * np.log(2), rel=1e-5)
+
+
+def test_a_label_that_every_text_has_is_learnt_all_the_same() -> None:
+    targets = np.array([[1, 0, 1], [1, 1, 0]], np.float32)
+    head = make_head("multilabel_classification")
+    weights = class_weights(head, list(targets[:, None]))
+    assert weights.tolist() == [0.5, 1, 1]
+    logits = torch.zeros(2, 3, requires_grad=True)
+    loss, _ = loss_of(head, logits, torch.from_numpy(targets), None, weights)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert (gradient[:, 0] < 0).all()
