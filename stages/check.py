@@ -200,12 +200,16 @@ def _check_head_layers(
 ) -> None:
     depth = depths[row.encoder]
     kept = {layer if depth is None else resolve_layer(layer, depth) for layer in row.layers}
+    seen: set[int | None] = set()
     for position, layer in enumerate(head.layers):
         index = layer if depth is None else resolve_layer(layer, depth)
-        if index in kept:
-            continue
         # Of a sweep, the field is a choice of layers, and no place in a list.
         keys = (*place, position) if place[0] == "heads" else place
+        if index in seen:
+            raise params.error(keys, f"layer {layer} is named twice (it is layer {index})")
+        seen.add(index)
+        if index in kept:
+            continue
         if index is None:
             raise params.error(
                 keys,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.errors import StoreError
+from pipeline.errors import StoreError, TrainingError
 from pipeline.store.layers import resolve_layer
 from pipeline.store.reader import Features
 
@@ -14,6 +14,7 @@ def kept_layers(layers: Sequence[int], features: Features) -> list[int]:
 
     Raises:
         StoreError: the features do not keep one of them.
+        TrainingError: two of them are the same.
     """
     resolved = []
     for layer in layers:
@@ -23,5 +24,7 @@ def kept_layers(layers: Sequence[int], features: Features) -> list[int]:
                 f"layer {layer} is not kept by {features.folder}: it keeps "
                 f"{', '.join(map(str, features.layers))}; add it to the features' layers"
             )
+        if index in resolved:
+            raise TrainingError(f"layers: {layer} is layer {index}, which is named already")
         resolved.append(index)
     return resolved

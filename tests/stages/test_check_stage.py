@@ -263,6 +263,11 @@ MISTAKES = [
     ("corpora.tweets.text_b", "words", "corpora.tweets: 'text_b' is the second text of a pair: it"),
     ("corpora.tweets.columns", ["words"], "'columns' does not name entities"),
     ("corpora.News", VALID["corpora"]["news"], "corpora.News: a row's name is lower-case"),
+    (
+        "heads.news_topic.layers",
+        [6, -1],
+        "heads.news_topic.layers.1: layer -1 is named twice (it is layer 6)",
+    ),
     ("heads", [], "heads: must be a mapping of rows"),
     ("heads", ..., "heads: must be a mapping of rows"),
 ]
