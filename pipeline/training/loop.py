@@ -114,6 +114,10 @@ def train(
             total += value * count
             labels += count
         outputs, dev_loss = assess(head, states, dev_split, device=device)
+        if np.isnan(dev_loss):  # the last step's gradient was not finite, though its loss was
+            raise TrainingError(
+                f"the loss on dev became {dev_loss} in epoch {number}; lower learning_rate"
+            )
         epoch = Epoch(number, total / max(labels, 1), dev_loss, dev_score(outputs))
         history.append(epoch)
         report(epoch)
