@@ -28,8 +28,16 @@ def dropout(values: Tensor, probability: float, owners: Tensor | None) -> Tensor
 
 def _mask(rows: int, width: int, probability: float, like: Tensor) -> Tensor:
     """(rows, width), of the type of ``like``: 0, or 1 / (1 - probability)."""
+    if like.device.type == "mps":  # it cannot draw from the full range of whole numbers
+        return mask_of_floats(rows, width, probability, like)
     draws = torch.empty(-(-rows * width // 4), dtype=torch.int64, device=like.device)
     bits = draws.random_(_FULL_RANGE, None).view(torch.int16)[: rows * width].view(rows, width)
     # The highest level is always kept: it is the last that 16 bits can be compared with.
     kept = bits >= min(round(probability * _LEVELS), _LEVELS - 1) - _LEVELS // 2
+    return kept.to(like.dtype).mul_(1 / (1 - probability))
+
+
+def mask_of_floats(rows: int, width: int, probability: float, like: Tensor) -> Tensor:
+    """(rows, width), as from bits, by a number from 0 to 1 for each."""
+    kept = torch.rand(rows, width, device=like.device) >= probability
     return kept.to(like.dtype).mul_(1 / (1 - probability))

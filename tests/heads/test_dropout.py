@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pipeline.heads.dropout import dropout
+from pipeline.heads.dropout import dropout, mask_of_floats
 from pipeline.heads.packing import pack_batch
 
 LENGTHS, WIDTH, PROBABILITY = [40, 1, 25, 34], 30, 0.4
@@ -69,3 +69,12 @@ def test_gradients_of_locked_dropout_go_through_what_is_kept() -> None:
     dropped.sum().backward()
     assert values.grad is not None
     torch.testing.assert_close(values.grad * values.detach(), dropped.detach())
+
+
+def test_a_mask_of_floats_is_one_like_that_of_bits() -> None:
+    """What a Mac's GPU draws, tried on a CPU."""
+    mask = mask_of_floats(400, WIDTH, PROBABILITY, torch.empty(0, dtype=torch.float64))
+    assert mask.dtype == torch.float64
+    assert set(mask.unique().tolist()) == {0.0, 1 / (1 - PROBABILITY)}
+    assert mask.mean().item() == pytest.approx(1, abs=0.05)
+    assert len(mask.unique(dim=0)) == 400
