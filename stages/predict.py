@@ -53,7 +53,7 @@ def main(
     `labels` and `probabilities`; `value`; or `tags` and `probabilities` per word, and `entities`
     with character offsets.
     """
-    from pipeline.inference.inputs import read_lines, read_rows
+    from pipeline.inference.inputs import is_row, read_lines, read_rows
     from pipeline.inference.predict import Predictor, blocks_of
 
     use_threads()
@@ -77,13 +77,23 @@ def main(
         if out is not None:
             temporary = stack.enter_context(atomic_file(out))
             target = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
-        cut = 0
+        cut = count = 0
         with tqdm(unit=" texts", disable=None, desc="predicting") as bar:
             for block in blocks_of(texts, BLOCK):
-                answers = predictor([text for _, text in block])
+                if not rows and count == 0 and is_row(block[0][1]):
+                    click.echo(
+                        f"{label}: read as a text per line, but the first is a row of JSON Lines; "
+                        "for those, say --format jsonl",
+                        err=True,
+                    )
+                answers = predictor(
+                    [text for _, text in block],
+                    names=[f"{label}: text {identity!r}" for identity, _ in block],
+                )
                 for (identity, _), row in zip(block, answers.rows, strict=True):
                     target.write(canonical_json({"id": identity, **row}) + "\n")
                 cut += answers.cut
+                count += len(block)
                 bar.update(len(block))
     if cut:
         click.echo(f"{cut} texts were longer than the head's features read, and were cut", err=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import StoreError
@@ -16,6 +18,7 @@ from pipeline.heads.settings import HeadSettings
 
 WEIGHTS = "head.safetensors"
 DESCRIPTION = "head.json"
+_NEEDED = {"settings", "width", "labels", "layers", "thresholds", "recipe"}
 
 
 def save_head(folder: Path, head: Head, description: dict[str, Any]) -> None:
@@ -32,17 +35,19 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     """Reads a head back, ready to predict, with its description.
 
     Raises:
-        StoreError: the folder holds no head, or half of one.
+        StoreError: the folder holds no head, or half of one, or that of another version.
     """
     description = read_description(folder)
     weights = folder / WEIGHTS
     try:
         tensors = load_file(weights)
+        settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
+        head = Head(settings, width=description["width"], names=description["labels"])
+        head.load_state_dict(tensors)
     except FileNotFoundError:
         raise StoreError(f"{weights}: no such file; run `dvc repro` or `dvc pull`") from None
-    settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
-    head = Head(settings, width=description["width"], names=description["labels"])
-    head.load_state_dict(tensors)
+    except (SafetensorError, ValidationError, RuntimeError):  # the last: other names or shapes
+        raise _unreadable(folder) from None
     return head.to(device).eval(), description
 
 
@@ -50,11 +55,21 @@ def read_description(folder: Path) -> dict[str, Any]:
     """What a head is and what made it.
 
     Raises:
-        StoreError: the folder holds no head.
+        StoreError: the folder holds no head, or that of another version.
     """
     path = folder / DESCRIPTION
     try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
+    except ValueError:
+        raise _unreadable(folder) from None
+    if not isinstance(description, dict) or not description.keys() >= _NEEDED:
+        raise _unreadable(folder)
     return description
+
+
+def _unreadable(folder: Path) -> StoreError:
+    return StoreError(
+        f"{folder}: is damaged, or made by another version; run `dvc repro` or `dvc checkout`"
+    )

@@ -47,6 +47,15 @@ def read_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Text]]:
         yield str(identity), _text(row, where)
 
 
+def is_row(text: Text) -> bool:
+    """Whether a text is a row of JSON Lines that ``read_rows`` reads; nobody wants it as text."""
+    try:
+        row = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and not {"text", "words"}.isdisjoint(row)
+
+
 def _text(row: dict[str, Any], where: str) -> Text:
     words = row.get("words")
     if words is not None:

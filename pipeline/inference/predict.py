@@ -70,24 +70,27 @@ class Predictor:
         self._windows = windows_of(self._recipe)
         self._encoder = encoder_of(encoder, self._recipe, layers=self._layers, device=device)
 
-    def __call__(self, texts: Sequence[Text]) -> Answers:
+    def __call__(self, texts: Sequence[Text], names: Sequence[str] | None = None) -> Answers:
         """Answers for some texts; what a text gets does not depend on the others.
 
         Args:
             texts: raw texts, words, or pairs. A head on words that is given a raw text splits it
                 into words itself.
+            names: what errors call the texts; by default they are counted from 1.
 
         Raises:
             DataError: a text is too long, and the features that the head was trained on call that
-                an error; or the head reads words and is given a pair.
+                an error; or the head reads words and is given a pair; or a text has states that
+                the features' ``storage_dtype`` does not hold.
         """
         settings = self.head.settings
-        given: list[tuple[Text, list[Span] | None]] = [self._as_read(text) for text in texts]
+        names = names or [f"text {number}" for number in range(1, len(texts) + 1)]
+        given = [self._as_read(text, name) for text, name in zip(texts, names, strict=True)]
         rows = self._tokenizer([text for text, _ in given])
-        for number, row in enumerate(rows):
-            self._refuse(row, number)
+        for row, name in zip(rows, names, strict=True):
+            self._refuse(row, name)
         words = [Words.of(row.word_index, row.words) for row in rows] if settings.on_words else None
-        outputs = self._outputs(rows, words)
+        outputs = self._outputs(rows, words, names)
         answers = []
         for number, (text, spans) in enumerate(given):
             found = answer(
@@ -100,31 +103,39 @@ class Predictor:
             answers.append(self._with_places(found, texts[number], text, spans))
         return Answers(answers, sum(row.full_length > row.length for row in rows))
 
-    def _as_read(self, text: Text) -> tuple[Text, list[Span] | None]:
+    def _as_read(self, text: Text, name: str) -> tuple[Text, list[Span] | None]:
         if not self.head.settings.on_words or isinstance(text, tuple):
             return text, None
         if not isinstance(text, str):
-            raise DataError("the head tags words: it reads a text or words, not a pair of texts")
+            raise DataError(
+                f"{name}: the head tags words: it reads a text or words, not a pair of texts"
+            )
         spans = split_words(text)
         return tuple(text[begin:end] for begin, end in spans), spans
 
-    def _refuse(self, row: TokenisedRow, number: int) -> None:
+    def _refuse(self, row: TokenisedRow, name: str) -> None:
         limit = self._recipe.max_length
         if self._recipe.long_texts == "error" and row.full_length > limit:
             raise DataError(
-                f"text {number + 1} has {row.full_length} tokens, and the head's features have "
+                f"{name} has {row.full_length} tokens, and the head's features have "
                 f"long_texts: error above {limit}; shorten it, or train on features with window"
             )
         windows = self._windows
         if windows and row.length > limit and windows.room(row) <= windows.stride:
             raise DataError(
-                f"text {number + 1}: the shorter text of the pair leaves no room for the longer one"
+                f"{name}: the shorter text of the pair leaves no room for the longer one"
             )
 
-    def _outputs(self, rows: Sequence[TokenisedRow], words: list[Words] | None) -> list[Outputs]:
+    def _outputs(
+        self, rows: Sequence[TokenisedRow], words: list[Words] | None, names: Sequence[str]
+    ) -> list[Outputs]:
         states = _RowStates(len(rows), self._layers)
         for index, by_layer in encode_rows(self._encoder, rows, self._windows):
-            states.keep(index, by_layer, self._recipe.storage_dtype)
+            if not states.keep(index, by_layer, self._recipe.storage_dtype):
+                raise DataError(
+                    f"{names[index]} has states that are not finite in "
+                    f"{self._recipe.storage_dtype}; train on features with storage_dtype: float32"
+                )
         lengths = np.array([row.length for row in rows], np.int64)
         inputs = Inputs(np.arange(len(rows)), lengths, words)
         results: dict[int, Outputs] = {}
@@ -160,9 +171,13 @@ class _RowStates:
 
     def keep(
         self, row: int, by_layer: Mapping[int, npt.NDArray[np.float32]], storage_dtype: str
-    ) -> None:
+    ) -> bool:
+        """Whether the row's states are finite in the precision of the store."""
         states = np.concatenate([by_layer[layer] for layer in self._layers], 1)
-        self._rows[row] = torch.from_numpy(states.astype(storage_dtype))
+        with np.errstate(over="ignore"):  # told by what is returned
+            stored = states.astype(storage_dtype)
+        self._rows[row] = torch.from_numpy(stored)
+        return bool(np.isfinite(stored).all())
 
     def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
         """(tokens of all rows, layers * width) float32."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,7 +37,14 @@ def make_head(task: Task, **changes: Any) -> tuple[Head, dict[str, Any]]:
     if task == "regression":
         head.target_mean.fill_(12.0)
         head.target_scale.fill_(3.0)
-    description = {"settings": settings.model_dump(mode="json"), "labels": names, "width": WIDTH}
+    description = {
+        "settings": settings.model_dump(mode="json"),
+        "labels": names,
+        "width": WIDTH,
+        "layers": [1],
+        "thresholds": None,
+        "recipe": {},
+    }
     return head, description
 
 
@@ -82,4 +90,27 @@ def test_a_folder_without_a_head_is_named(tmp_path: Path, missing: str) -> None:
     save_head(tmp_path, *make_head("regression"))
     (tmp_path / missing).unlink()
     with pytest.raises(StoreError, match=f"{missing}: no such file; run `dvc repro` or `dvc pull`"):
+        load_head(tmp_path, device=CPU)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        (DESCRIPTION, lambda data: data[:-20]),
+        (DESCRIPTION, lambda _: b"[1]"),
+        (DESCRIPTION, lambda data: data.replace(b'"width"', b'"breadth"')),
+        (DESCRIPTION, lambda data: data.replace(b'"hidden_size"', b'"units"')),
+        (DESCRIPTION, lambda data: data.replace(b'"num_layers": 1', b'"num_layers": 2')),
+        (WEIGHTS, lambda data: data[:-4]),
+        (WEIGHTS, lambda _: b"nothing"),
+    ],
+)
+def test_a_head_that_is_damaged_or_of_another_version_is_one_line(
+    tmp_path: Path, file: str, damage: Callable[[bytes], bytes]
+) -> None:
+    save_head(tmp_path, *make_head("regression"))
+    before = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(damage(before))
+    assert (tmp_path / file).read_bytes() != before
+    with pytest.raises(StoreError, match="is damaged, or made by another version; run `dvc repro`"):
         load_head(tmp_path, device=CPU)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -137,6 +139,22 @@ def test_a_long_text_is_an_error_where_training_called_it_one(
     predictor = Predictor(tmp_path / "head", tiny_encoder, device=CPU)
     with pytest.raises(DataError, match=r"text 2 has \d+ tokens"):
         predictor(["ice", "ice " * 80])
+    with pytest.raises(DataError, match=r"^row 7 has \d+ tokens"):
+        predictor(["ice", "ice " * 80], names=["row 6", "row 7"])
+
+
+def test_states_that_the_store_would_not_hold_are_an_error_as_in_extraction(
+    folder: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(folder, tmp_path / "head", "sequence_classification")
+    predictor = Predictor(tmp_path / "head", tiny_encoder, device=CPU)
+
+    def large(*_: object) -> Iterator[tuple[int, dict[int, Any]]]:
+        yield 0, {predictor.description["layers"][0]: np.full((3, 64), 1e5, np.float32)}
+
+    monkeypatch.setattr("pipeline.inference.predict.encode_rows", large)
+    with pytest.raises(DataError, match="text 1 has states that are not finite in float16; train"):
+        predictor(["ice"])
 
 
 def test_blocks_hold_all_texts_in_order() -> None:

@@ -80,6 +80,29 @@ def test_a_problem_in_a_late_row_leaves_no_file(
     assert list(tmp_path.iterdir()) == [source]
 
 
+def test_json_lines_that_are_read_as_text_are_told(project: Path, tiny_encoder: Path) -> None:
+    told = "standard input: read as a text per line, but the first is a row of JSON Lines"
+    for given, expected in ((b'{"text": "snow"}\n', True), (b'{"a": 1}\n[1]\n', False)):
+        result = run(project, tiny_encoder, "topic", given=given)
+        assert result.exit_code == 0
+        assert result.stderr.startswith(told) == expected
+    told_form = run(project, tiny_encoder, "topic", "--format", "jsonl", given=b'{"text": "a"}\n')
+    assert told_form.stderr == ""
+
+
+def test_a_pair_is_named_where_words_are_tagged(
+    project: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its id, also in a later block than the first."""
+    monkeypatch.setattr("stages.predict.BLOCK", 2)
+    source = tmp_path / "in.jsonl"
+    lines = ['{"text": "snow"}'] * 3 + ['{"id": "p", "text": "a", "text_b": "b"}']
+    source.write_text("\n".join(lines), encoding="utf-8")
+    result = run(project, tiny_encoder, "beasts", str(source))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {source}: text 'p': the head tags words")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
