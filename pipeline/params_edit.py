@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import re
 from collections.abc import Mapping, Sequence
@@ -60,10 +59,11 @@ def set_values(path: Path, row: Sequence[str], values: Mapping[str, Any]) -> Non
         values: by path into the row, its keys joined by dots.
 
     Raises:
-        ParameterError: the file cannot be read, or has no such row.
+        ParameterError: the file cannot be read, or has no such row, or the row has such a value
+            from another one, by an anchor.
     """
     before = ParamsFile(path)
-    expected = copy.deepcopy(before.data)
+    expected = _plain(before.data)  # what an anchor shares is told apart in it
     changes = {(*row, *name.split(".")): value for name, value in values.items()}
     for keys, value in changes.items():
         node = expected
@@ -77,6 +77,11 @@ def set_values(path: Path, row: Sequence[str], values: Mapping[str, Any]) -> Non
         text = _with_value(text, keys, value)
     if not _reads_as(text, expected):  # a key that was not there, or a layout of its own
         text = _reset(path, changes)
+        if not _reads_as(text, expected):
+            raise before.error(
+                tuple(row),
+                "shares values with another row through an anchor (&, *); write them out first",
+            )
     write_text(path, text)
 
 

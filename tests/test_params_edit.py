@@ -170,15 +170,28 @@ def test_a_value_may_be_laid_out_in_any_way(tmp_path: Path, text: str, expected:
         "heads:\n  a:\n    n:\n    m: 2\n",
         "heads:\n  a:\n    n:\n    - 4 # four\n    - 5\n    m: 2\n",
         "heads:\n  a: {}\n",
-        "heads: {a: &x {n: 1}, b: *x}\n",
+        "heads: {a: {n: [1, 2]}, b: &x {n: 1}, c: *x}\n",
     ],
 )
 def test_a_layout_of_its_own_is_read_back_all_the_same(tmp_path: Path, text: str):
     expected = load(text)
     expected["heads"]["a"] = {**expected["heads"]["a"], "n": [7, None]}
-    if "&x" in text:
-        expected["heads"]["b"] = expected["heads"]["a"]
     assert load(changed(tmp_path, text, "a", {"n": [7, None]})) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "heads: {a: &x {n: 1}, b: *x}\n",
+        "heads: {b: &x {n: 1}, a: *x}\n",
+        "heads:\n  b: &x\n    t: {n: 1}\n  a:\n    <<: *x\n    m: 2\n",
+    ],
+)
+def test_no_other_row_changes_with_it(tmp_path: Path, text: str):
+    path = "t.n" if "<<" in text else "n"
+    with pytest.raises(ParameterError, match=r"heads\.a: shares values with another row"):
+        changed(tmp_path, text, "a", {path: 7})
+    assert (tmp_path / "params.yaml").read_text(encoding="utf-8") == text
 
 
 def test_a_row_that_is_not_there_is_not_made(tmp_path: Path):
