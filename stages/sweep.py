@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipeline.environment import (
+    allow_open_files,
     choose_device,
     flush_denormals,
     keep_freed_memory,
@@ -22,7 +23,13 @@ from pipeline.heads.settings import HeadSettings
 from pipeline.params import ParamsFile
 from pipeline.params_edit import set_values
 from pipeline.store.lock import only_writer
-from pipeline.sweeps.basis import basis_of, chosen, open_material, require_same_basis
+from pipeline.sweeps.basis import (
+    basis_of,
+    chosen,
+    open_material,
+    require_same_basis,
+    torch_version,
+)
 from pipeline.sweeps.board import Lines, Table, settings
 from pipeline.sweeps.checked import read_sweep
 from pipeline.sweeps.experiments import record_trials
@@ -74,12 +81,15 @@ def main(
             _apply(params_path, sweep.head, kept, applied)
         if recorded is not None:
             best = best_first(kept.trials)[:recorded]
+            if not best:
+                raise ParameterError(f"{folder}: no trial is complete, so there is none to record")
             record_trials(name, sweep.head, best, say=click.echo)
         return
     most = trials or sweep.trials
     flush_denormals()
     threads = use_threads()
     keep_freed_memory()
+    allow_open_files()  # and its workers, which inherit it
     device = choose_device()
     open_ = partial(
         open_material,
@@ -143,7 +153,9 @@ def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None
         click.echo(f"trial {number} was given up early: trained to its end, it may score higher")
         return
     threads = f", with ICEHOUSE_THREADS={trial.threads}" if trial.threads else ""
-    click.echo(f"`dvc repro` gives dev score {trial.kept_score!r}{threads}")
+    made, here = kept.basis["torch"], torch_version()
+    gives = "gives" if made == here else f"here has torch {here}; with {made} it gave"
+    click.echo(f"`dvc repro` {gives} dev score {trial.kept_score!r}{threads}")
 
 
 def _board(**shared: Any) -> Lines:

@@ -59,8 +59,13 @@ def basis_of(sweep: SweepSettings, row: Mapping[str, Any], material: Material) -
         "texts_sha256": material.labels.texts_sha256,
         "labels_sha256": _digest(material.labels),
         "recipe": material.features.manifest.recipe,
-        "torch": torch.__version__.split("+")[0],
+        "torch": torch_version(),
     }
+
+
+def torch_version() -> str:
+    """Of what trains, without the build: another version may round otherwise."""
+    return torch.__version__.split("+")[0]
 
 
 def require_same_basis(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

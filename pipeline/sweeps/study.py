@@ -155,7 +155,7 @@ class Study:
             return None
 
     def _takes_over(self, study: optuna.Study) -> bool:
-        """Ends what was running; whether the journal knows all that the file does."""
+        """Whether the journal knows all that the file does, and nothing that has not ended."""
         found: dict[int, TrialRecord] = {}
         for trial in study.get_trials(deepcopy=False):
             if _RECORD in trial.user_attrs:  # it had ended, if not always been told so
@@ -164,14 +164,9 @@ class Study:
         if any(found.get(record.trial) != record for record in self._record.trials):
             return False
         self._record.trials = [found[number] for number in sorted(found)]
-        unfinished = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        if study.get_trials(deepcopy=False, states=(TrialState.WAITING,)) or any(
-            _RECORD in trial.user_attrs for trial in unfinished
-        ):
-            return False  # killed between two lines of the journal: write it anew
-        for trial in unfinished:
-            study.tell(trial.number, state=TrialState.FAIL)
-        return True
+        # What was running when it was killed is run again, and must not compete with itself.
+        unfinished = (TrialState.RUNNING, TrialState.WAITING)
+        return not study.get_trials(deepcopy=False, states=unfinished)
 
     def _frozen(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
         best_so_far = np.maximum.accumulate(record.curve).tolist() if record.curve else []
@@ -182,6 +177,7 @@ class Study:
             distributions=self._distributions,
             user_attrs={_RECORD: record.model_dump(mode="json")},
             intermediate_values=dict(enumerate(best_so_far, 1)),
+            system_attrs=_rungs(self._settings.pruner, best_so_far),
         )
 
 
@@ -196,6 +192,17 @@ def _pruner(settings: PrunerSettings | None) -> optuna.pruners.BasePruner:
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=settings.first_epoch or 1, reduction_factor=settings.factor or 2
     )
+
+
+def _rungs(settings: PrunerSettings | None, best_so_far: list[float]) -> dict[str, float]:
+    """What ``SuccessiveHalvingPruner`` notes of a trial, and compares later ones with."""
+    rungs: dict[str, float] = {}
+    if settings is not None and settings.kind == "halving":
+        epoch = settings.first_epoch or 1
+        while epoch <= len(best_so_far):
+            rungs[f"completed_rung_{len(rungs)}"] = best_so_far[epoch - 1]
+            epoch *= settings.factor or 2
+    return rungs
 
 
 def _cut_half_a_line(path: Path) -> None:

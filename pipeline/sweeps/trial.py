@@ -83,6 +83,11 @@ def run_trial(
         return TrialResult("pruned", score(), seeds, curve, parameters, threads)
     except (TrainingError, ValueError) as error:
         return TrialResult("failed", None, seeds, curve, parameters, threads, str(error))
+    except torch.OutOfMemoryError as error:
+        # Not the end of the sweep: the same trial would come first when it goes on.
+        torch.cuda.empty_cache()
+        problem = f"out of memory: {str(error).splitlines()[0]}"
+        return TrialResult("failed", None, seeds, curve, parameters, threads, problem)
     return TrialResult("complete", score(), seeds, curve, parameters, threads)
 
 

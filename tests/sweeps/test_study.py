@@ -201,3 +201,35 @@ def test_a_worker_that_cannot_work_is_one_line(material: Any, message: str) -> N
         pytest.raises((MachineError, Exception), match=message),
     ):
         lanes[0]({}, lambda *_: False)
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("journal", ["kept", "lost"])
+def test_halving_goes_on_as_if_it_was_not_killed(tmp_path: Path, journal: str) -> None:
+    """What a killed trial had reported competes with nobody, and what ended competes as before."""
+    pruner = {"kind": "halving", "first_epoch": 1, "factor": 3}
+    whole = open_study(tmp_path / "whole", pruner=pruner, trials=24)
+    sweep(whole, [run], most=24, board=Silent())
+    seen = 0
+
+    def killed(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+        nonlocal seen
+        seen += 1
+        if seen == 10:
+            gives_up(1, max(curve(values)[:1]))
+            raise _KilledError
+        return run(values, gives_up)
+
+    part = open_study(tmp_path / "part", pruner=pruner, trials=24)
+    with pytest.raises(_KilledError):
+        sweep(part, [killed], most=24, board=Silent())
+    if journal == "lost":
+        (tmp_path / "part" / "optuna.journal").unlink()
+    again = open_study(tmp_path / "part", pruner=pruner, trials=24)
+    assert len(again.trials) == 9
+    sweep(again, [run], most=24, board=Silent())
+    assert again.trials == whole.trials
+    assert {trial.state for trial in again.trials} == {"complete", "pruned"}

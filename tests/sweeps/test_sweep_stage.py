@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 from import_graph import ROOT, third_party
 from studied import SWEEP, make_study_project, run_sweep, study, write_params
@@ -298,3 +299,30 @@ def test_no_sweep_and_no_training_imports_transformers(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, check=False)
     assert done.returncode == 0
+
+
+def test_a_trial_that_needs_too_much_memory_is_a_failed_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB\nmore")
+
+    monkeypatch.setattr("pipeline.sweeps.trial.train_seed", full)
+    result = run_sweep("--trials", "2")
+    assert result.exit_code == 0, result.output
+    assert "failed: out of memory: CUDA out of memory. Tried to allocate 9 GiB" in result.output
+    assert [trial["state"] for trial in study(project)["trials"]] == ["failed", "failed"]
+    recorded = run_sweep("--record", "1")
+    assert recorded.exit_code == 2
+    assert "no trial is complete, so there is none to record" in recorded.output
+
+
+def test_another_torch_is_told_where_a_trial_is_applied(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_sweep("--trials", "1")
+    monkeypatch.setattr("stages.sweep.torch_version", lambda: "9.9.9")
+    result = run_sweep("--apply", "0")
+    assert result.exit_code == 0
+    made = torch.__version__.split("+")[0]
+    assert f"`dvc repro` here has torch 9.9.9; with {made} it gave dev score" in result.output
