@@ -9,6 +9,7 @@ import click
 from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.environment import (
+    allow_open_files,
     choose_device,
     flush_denormals,
     keep_freed_memory,
@@ -27,6 +28,7 @@ from pipeline.studies.control import Control, control_labels
 from pipeline.studies.layers import summarise
 from pipeline.studies.readings import predict_reading, readings
 from pipeline.studies.tables import labels_csv, latex, layers_csv, text
+from pipeline.sweeps.records import TRIALS
 from stages.command import PARAMS, LongCommand
 
 FOLDER = click.Path(path_type=Path)
@@ -59,10 +61,17 @@ def main(
     """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers."""
     params = ParamsFile(params_path)
     settings = params.section(HeadSettings, "heads", name)
+    out = studies_root / f"{name}_layers"
+    if (out / TRIALS).exists() or out.name in params.data.get("sweeps", {}):
+        raise ParameterError(
+            f"{out}: is for the sweep of that name; rename the sweep in params.yaml, and this "
+            "folder if it is there"
+        )
     chosen_seeds = _seeds(seeds) if seeds else settings.training.seeds
     flush_denormals()
     use_threads()
     keep_freed_memory()
+    allow_open_files()
     labels = read_labels(data_root / "labels" / settings.corpus, settings.label)
     require_splits(labels)
     features = open_features(data_root / "features" / settings.features)
@@ -99,7 +108,6 @@ def main(
         "control": how if settings.on_words else "shuffled",
         **study,
     }
-    out = studies_root / f"{name}_layers"
     with atomic_directory(out) as folder:
         for file, content in {
             "study.json": readable_json(study),

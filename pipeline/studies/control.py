@@ -52,11 +52,12 @@ def control_labels(labels: Labels, texts: Sequence[Text] | None, how: Control = 
     """
     rng = np.random.default_rng(_SEED)
     if labels.kind in ("tags", "bio"):
-        tags = (
-            _shuffled_tags(labels, rng)
-            if how == "shuffled"
-            else _tags_of_types(labels, texts or (), rng)
-        )
+        if how == "shuffled":
+            tags = _shuffled_tags(labels, rng)
+        elif texts is None:
+            raise DataError("the labels are of words, and the head is of texts; change its task")
+        else:
+            tags = _tags_of_types(labels, texts, rng)
         return replace(labels, kind="tags", values=tags)
     values: list[Any] = list(labels.values)
     for split in sorted(set(labels.splits)):

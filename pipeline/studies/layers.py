@@ -113,7 +113,8 @@ def _best(dev: Mapping[str, Any], metric: str) -> str:
 def _differences(
     found: Mapping[Reading, ReadingRows], labels: Labels, *, metric: str, chosen: str
 ) -> dict[str, Numbers | None]:
-    """By how much each reading's heads score less than the chosen one's, paired."""
+    """By how much each reading's heads are better than the chosen one's, paired: below 0, worse."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     samples = {
         reading.name: [_sample(labels, run, "dev") for run in rows.real.heads.values()]
         for reading, rows in found.items()
@@ -127,9 +128,9 @@ def _differences(
         values[name] = fmean(_value(sample, metric) for sample in some)
     result: dict[str, Numbers | None] = {}
     for name in samples:
-        where = interval(means[name] - means[chosen])
+        where = interval(sign * (means[name] - means[chosen]))
         by: Numbers = {
-            "value": values[name] - values[chosen],
+            "value": sign * (values[name] - values[chosen]),
             "low": where.low,
             "high": where.high,
         }

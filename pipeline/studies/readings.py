@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.corpus.storage import Labels
+from pipeline.evaluation.samples import LOWER_IS_BETTER
 from pipeline.heads.settings import HeadSettings
 from pipeline.store.digests import Digests
 from pipeline.store.reader import Features
@@ -101,13 +102,14 @@ def predict_reading(
         title: str, head: HeadSettings, own: Labels, source: Features, some: Sequence[int]
     ) -> Rows:
         material = Material(own, source, digests=digests, device=device)
+        sign = -1 if head.training.metric in LOWER_IS_BETTER else 1
         heads = {}
         for seed in some:
             trained = train_seed(head, material, seed=seed, after_epoch=repr)
             heads[seed] = predict_seed(head, material, trained)[1]
             say(
                 f"{reading.name}, {title}, seed {seed}: dev {head.training.metric} "
-                f"{trained.best.dev_score:.4f}"
+                f"{sign * trained.best.dev_score:.4f}"
             )
         probe = ProbeSettings(label=head.label, task=head.task, layers=reading.layers)
         return Rows(heads, fit_probe(probe, own, source, digests=digests).predictions)

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.evaluation.samples import LOWER_IS_BETTER
+
 _SCORES = (
     "score",
     "deviation",
@@ -60,11 +62,11 @@ def latex(study: Mapping[str, Any], *, title: str) -> str:
         " & ".join(heads) + " \\\\",
         "\\midrule",
         *(
-            _latex_row(name.capitalize(), reading, best=name == study["chosen"], floor=floor)
+            _latex_row(name.capitalize(), reading, study["metric"], best=name == study["chosen"])
             for name, reading in study["dev"].items()
         ),
         "\\midrule",
-        _latex_row(f"{study['chosen'].capitalize()}, test", study["test"], best=False, floor=floor),
+        _latex_row(f"{study['chosen'].capitalize()}, test", study["test"], study["metric"]),
         "\\bottomrule",
         "\\end{tabular}",
         f"% {title}: {study['metric']} on dev, mean over {len(study['seeds'])} seed(s), with their",
@@ -82,43 +84,44 @@ def text(study: Mapping[str, Any]) -> list[str]:
     for name, reading in study["dev"].items():
         head, probe = reading["head"], reading["probe"]
         behind = head["behind_chosen"]
-        shown = (
-            "chosen"
-            if behind is None
-            else f"{behind['value']:+.3f} [{behind['low']:+.3f}, {behind['high']:+.3f}]"
-        )
+        shown = "chosen" if behind is None else _with_interval(behind, "value", "+.3f")
         lines.append(
-            f"{name:{width}}  {_with_interval(head):>24}  {probe['score']:6.3f}  "
+            f"{name:{width}}  {_with_interval(head, 'score', '.3f'):>24}  {probe['score']:6.3f}  "
             f"{probe['control']:7.3f}  {probe['selectivity']:11.3f}  "
             f"{_or_dash(head.get('floor')):>6}  {shown}"
         )
     return lines
 
 
-def _with_interval(score: Mapping[str, Any]) -> str:
-    shown = f"{score['score']:.3f}"
+def _with_interval(score: Mapping[str, Any], name: str, form: str) -> str:
+    """A number and its interval, if there is one: a correlation may be undefined in a draw."""
+    shown = f"{score[name]:{form}}"
     if score["low"] is None or score["high"] is None:
         return shown
-    return f"{shown} [{score['low']:.3f}, {score['high']:.3f}]"
+    return f"{shown} [{score['low']:{form}}, {score['high']:{form}}]"
 
 
 def _or_dash(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _latex_row(name: str, scores: Mapping[str, Any], *, best: bool, floor: bool) -> str:
+def _latex_row(name: str, scores: Mapping[str, Any], metric: str, *, best: bool = False) -> str:
     head, probe = scores["head"], scores["probe"]
-    value = _percent(head["score"])
+    shown = _number if metric in LOWER_IS_BETTER else _percent
+    value = shown(head["score"])
     value = f"\\textbf{{{value}}}" if best else value
     if head["deviation"] is not None:
-        value += f" $\\pm$ {_percent(head['deviation'])}"
-    cells = [_escaped(name), value, *(_percent(probe[k]) for k in _PROBE)]
-    if floor:
-        cells.append(_percent(head["floor"]))
+        value += f" $\\pm$ {shown(head['deviation'])}"
+    cells = [_escaped(name), value, shown(probe["score"])]
+    cells += [_percent(probe["control"]), _percent(probe["selectivity"])]
+    if "floor" in head:
+        cells.append(shown(head["floor"]))
     return " & ".join(cells) + " \\\\"
 
 
-_PROBE = ("score", "control", "selectivity")
+def _number(value: float) -> str:
+    """An error, which is in the unit of its numbers and no share."""
+    return f"{value:.3f}"
 
 
 def _percent(value: float) -> str:

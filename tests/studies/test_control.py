@@ -90,3 +90,5 @@ def test_the_control_is_the_same_every_time() -> None:
 def test_labels_of_words_without_words_are_refused() -> None:
     with pytest.raises(DataError, match="must be those words"):
         control_labels(tagged(), ["raw text"] * 300)
+    with pytest.raises(DataError, match="are of words, and the head is of texts"):
+        control_labels(tagged(), None)

@@ -19,14 +19,15 @@ from import_graph import ROOT
 from pipelines import extracted, head_settings, prepared
 from ruamel.yaml import YAML
 
-from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.encoder.snapshot import read_snapshot
 from pipeline.evaluation.metrics import entity_scores, tag_scores
 from pipeline.store.digests import Digests
 from pipeline.store.reader import open_features
 from pipeline.studies.control import control_labels
 from pipeline.studies.layers import summarise
-from pipeline.studies.readings import ReadingRows, predict_reading, readings
+from pipeline.studies.readings import Reading, ReadingRows, Rows, predict_reading, readings
+from pipeline.studies.tables import latex, text
 from stages.layers import main
 
 yaml = YAML(typ="safe")
@@ -236,6 +237,58 @@ def test_differences_are_of_paired_draws(project: Path) -> None:
     ]
     assert behind["low"] == pytest.approx(np.percentile(gaps, 2.5), abs=0.01)
     assert behind["high"] == pytest.approx(np.percentile(gaps, 97.5), abs=0.01)
+
+
+def numbers(predictions: list[float]) -> list[dict[str, Any]]:
+    return [
+        {"id": str(n), "split": split, "value": value}
+        for split in ("dev", "test")
+        for n, value in enumerate(predictions)
+    ]
+
+
+@pytest.mark.parametrize("metric", ["rmse", "spearman"])
+def test_errors_and_correlations_are_told_as_what_they_are(metric: str) -> None:
+    gold = [1.0, 2.0, 3.0, 4.0]
+    labels = Labels(
+        kind="number",
+        ids=[str(n) for n in range(4)] * 2,
+        splits=["dev"] * 4 + ["test"] * 4,
+        values=gold * 2,
+        texts_sha256="",
+    )
+    near, far = [1.0, 2.0, 3.0, 4.5], [5.0, 5.0, 5.0, 5.0]  # all the same: no correlation
+    found = {}
+    for name, values in (("layer 1", near), ("layer 2", far)):
+        rows = Rows({1: numbers(values)}, numbers(values))
+        found[Reading(name, (int(name[-1]),))] = ReadingRows(rows, rows, rows)
+    study = summarise(found, labels, labels, metric=metric)
+    assert study["chosen"] == "layer 1"
+    behind = study["dev"]["layer 2"]["head"]["behind_chosen"]
+    assert behind["value"] < 0
+    table, lines = latex(study, title="size"), text(study)
+    if metric == "rmse":
+        assert "\\textbf{0.250} & 0.250" in table
+        assert behind["low"] <= behind["value"] <= behind["high"] < 0
+        assert lines[1].split()[2:4] == ["0.250", "[0.000,"]
+    else:
+        assert "\\textbf{100.0} & 100.0" in table
+        assert behind["low"] is None
+        assert lines[2].endswith(" -1.000")
+
+
+def test_the_folder_of_a_sweep_is_left_alone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = project / "studies" / "cold_layers"
+    shutil.rmtree(sweep, ignore_errors=True)
+    sweep.mkdir(parents=True)
+    (sweep / "trials.csv").write_text("trial\n", encoding="utf-8")
+    result = run(project, monkeypatch, "cold")
+    assert result.exit_code == 2
+    assert "studies/cold_layers: is for the sweep of that name; rename the sweep" in result.output
+    assert [path.name for path in sweep.iterdir()] == ["trials.csv"]
+    shutil.rmtree(sweep)
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "1,1", "-1", "1,"])
