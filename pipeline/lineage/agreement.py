@@ -35,7 +35,8 @@ class Agreement:
     def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
         """What a commit has otherwise than the stages behind a file read it; names of files.
 
-        A file of a folder whose listing DVC's cache does not know is taken to agree.
+        A file of a folder whose listing DVC's cache does not know is taken to agree, and so is a
+        folder that git has: what DVC calls its digest is of a listing that nothing keeps.
         """
         outs = {out.path: out.digest for stage in upstream.stages for out in stage.outs}
         known = outs | {item.path: item.digest for item in upstream.raw}
@@ -43,7 +44,7 @@ class Agreement:
         for stage in upstream.stages:
             for dep in stage.deps:
                 at_commit = self._listed(dep.path, known) or self._committed(commit, dep.path)
-                absent = at_commit is None and dep.path in from_git
+                absent = at_commit is None and dep.path in from_git and not dep.is_folder
                 if absent or at_commit not in {None, dep.digest}:
                     yield dep.path
             for file, values in stage.params.items():

@@ -116,7 +116,7 @@ def _stage(stage: Stage, *, code: set[str]) -> Iterator[str]:
     for values in stage.params.values():
         for key, value in values.items():
             yield f"    {key}: {_value(value)}"
-    modules = sum(dep.path in code for dep in stage.deps)
+    modules = sum(dep.path in code and not dep.is_folder for dep in stage.deps)
     for dep in stage.deps:
         if dep.path not in code:
             yield f"    reads {dep.path}  {dep.digest[:_DIGITS]}"

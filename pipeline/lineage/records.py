@@ -21,6 +21,11 @@ class Item:
     path: str
     digest: str
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the digest is of a folder's listing."""
+        return self.digest.endswith(".dir")
+
     def holds(self, path: str) -> bool:
         """Whether a path is this one, or inside it."""
         return path == self.path or path.startswith(f"{self.path}/")

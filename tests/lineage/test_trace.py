@@ -175,6 +175,14 @@ def test_a_commit_that_is_not_what_its_lock_says_is_warned_of(
     assert any(line.startswith("warning: ") for line in describe(lineage, NOTHING))
 
 
+def test_a_folder_that_git_has_is_no_difference(made: Repository) -> None:
+    made.write("studies/README.md", "none yet")
+    made.stage("report", deps={"studies": "2" * 32 + ".dir"}, outs={"reports/index.html": "3" * 32})
+    made.commit("A report")
+    lineage = find(made, Content("3" * 32))
+    assert lineage.differences == ()
+
+
 def test_new_raw_data_beside_an_old_lock_is_a_difference(made: Repository) -> None:
     made.point("data/raw/news.jsonl", "more")
     lock(made, "new")
