@@ -8,9 +8,9 @@ from typing import Any
 
 from pipeline.corpus.records import Text, TextPair
 from pipeline.corpus.storage import Labels
-from pipeline.evaluation.pairs import PAIRS
+from pipeline.evaluation.pairs import NONE, PAIRS
 from pipeline.evaluation.predictions import SPLITS, Predictions
-from pipeline.evaluation.spans import entities
+from pipeline.evaluation.spans import OUTSIDE, entities
 from pipeline.report.confusion import CellPlace, Matrix
 from pipeline.report.segments import MOST_WORDS, Segment, entity_segments, tag_segments
 
@@ -150,14 +150,17 @@ def _number(gold: Any, row: Mapping[str, Any], _text: object) -> _Read:
 
 
 def _bio(gold: Any, row: Mapping[str, Any], text: Text | None) -> _Read:
-    return _tagged(gold, row, text, entity_segments, lambda tags: [s[0] for s in entities(tags)])
+    def kinds(tags: Sequence[str | None]) -> list[str]:
+        return [span[0] for span in entities([tag or OUTSIDE for tag in tags])]
+
+    return _tagged(gold, row, text, entity_segments, kinds)
 
 
 def _tags(gold: Any, row: Mapping[str, Any], text: Text | None) -> _Read:
     wrong = {place for place, tag in enumerate(gold) if tag != row["tags"][place]}
 
-    def differing(tags: Sequence[str]) -> list[str]:
-        return [tag for place, tag in enumerate(tags) if place in wrong]
+    def differing(tags: Sequence[str | None]) -> list[str]:
+        return [tag or NONE for place, tag in enumerate(tags) if place in wrong]
 
     return _tagged(gold, row, text, tag_segments, differing)
 
@@ -167,7 +170,7 @@ def _tagged(
     row: Mapping[str, Any],
     text: Text | None,
     cut: Callable[[Sequence[str], Sequence[str], Sequence[str | None]], list[Segment]],
-    named: Callable[[Sequence[str]], list[str]],
+    named: Callable[[Sequence[str | None]], list[str]],
 ) -> _Read:
     tags: list[str | None] = row["tags"]
     sure: list[float | None] = row["probabilities"]
@@ -184,7 +187,7 @@ def _tagged(
         not wrong,
         max(wrong) if wrong else min(known, default=None),
         tuple(named(gold)),
-        tuple(named([tag or "O" for tag in tags])),
+        tuple(named(tags)),
         tuple(segments),
         more,
     )

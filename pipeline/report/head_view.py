@@ -59,7 +59,7 @@ class HeadView:
     kind: str
     facts: list[tuple[str, str]]
     scores: Table
-    others: Table | None
+    others: Table
     details: Table | None
     runs: Table | None
     plots: list[Plot]
@@ -161,7 +161,7 @@ def _scores(metrics: Mapping[str, Any]) -> Table:
     return Table("Scores", columns, rows)
 
 
-def _others(metrics: Mapping[str, Any]) -> Table | None:
+def _others(metrics: Mapping[str, Any]) -> Table:
     test = metrics["test"]
     heads = headlines(test)
     shown = {*_NOT_OTHERS, *heads, *(f"{name}_{end}" for name in heads for end in ("low", "high"))}
@@ -219,7 +219,8 @@ def _runs(metrics: Mapping[str, Any]) -> Table | None:
 
 def _plots(head: HeadInput, pairs: list[Pair]) -> list[Plot]:
     tables = {name: _numbers(rows) for name, rows in head.tables.items()}
-    metric = score_title(str(head.description["settings"]["training"]["metric"]))
+    settings = head.description["settings"]
+    metric = score_title(str(settings["training"]["metric"]))
     found: list[tuple[str, str, dict[str, Any]]] = []
     if tables["history"]:
         series = {"train_loss": "train", "dev_loss": "dev"}
@@ -229,7 +230,7 @@ def _plots(head: HeadInput, pairs: list[Pair]) -> list[Plot]:
         found.append(
             ("score", caption, curves_spec(tables["scores"], {"dev_score": "dev"}, metric))
         )
-    if len(tables["layers"]) > 1:
+    if settings["combine"] == "mix" and len(tables["layers"]) > 1:
         caption = "Weights of the layers in the scalar mix"
         found.append(("layers", caption, shares_spec(tables["layers"])))
     if tables["calibration"]:

@@ -10,8 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.files import canonical_json
-from pipeline.report.confusion import SHADES
-from pipeline.report.examples import MOST_CHARACTERS, MOST_EXAMPLES
+from pipeline.report.examples import MOST_CHARACTERS
 from pipeline.report.view import View
 
 _ASSETS = files("pipeline.report") / "assets"
@@ -35,11 +34,7 @@ def render_page(view: View) -> str:
         vega=Markup(vega),  # noqa: S704
         script=Markup(script),  # noqa: S704
         data=Markup(script_json(view.data)),  # noqa: S704
-        limits={
-            "examples": MOST_EXAMPLES,
-            "characters": MOST_CHARACTERS,
-            "shades": SHADES,
-        },
+        limits={"characters": MOST_CHARACTERS},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.report.inputs import Rows, StudyInput
 from pipeline.report.plots import Plot
 from pipeline.report.study_plots import layers_spec, trials_spec
-from pipeline.report.tables import Column, Table, value_cell
+from pipeline.report.tables import Cell, Column, Table, text_cell, value_cell
 
 MOST_ROWS = 200
 """Rows of a study's table in the page."""
@@ -25,6 +25,8 @@ _SERIES = {
     "head_floor": "head on random weights",
 }
 """Columns of ``layers.csv`` that are drawn, and what they are called."""
+
+_NAMES = ("label", "reading")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ def study_view(study: StudyInput) -> StudyView:
     plots: list[Plot] = []
     notes: list[str] = []
     for file, rows in study.tables.items():
+        if not rows:
+            continue
         tables.append(_table(_CAPTIONS[file], rows))
         if len(rows) > MOST_ROWS:
             notes.append(f"{file}: the first {MOST_ROWS} of {len(rows)} rows.")
@@ -55,13 +59,18 @@ def study_view(study: StudyInput) -> StudyView:
 
 def _table(caption: str, rows: Rows) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row if row[name]))
-    cells = [[value_cell(row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
+    cells = [[_cell(name, row.get(name, "")) for name in names] for row in rows[:MOST_ROWS]]
     numeric = [
         any(isinstance(row[place].sort, int | float) for row in cells)
         for place in range(len(names))
     ]
     columns = [Column(name, number=number) for name, number in zip(names, numeric, strict=True)]
     return Table(caption, columns, cells)
+
+
+def _cell(column: str, value: str) -> Cell:
+    """A label may be written in digits, and is a name all the same."""
+    return text_cell(value) if column in _NAMES else value_cell(value)
 
 
 def _trials(rows: Rows) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from written import KINDS, read_all, write_all
 
@@ -107,6 +109,14 @@ def test_calibration_is_of_classes_and_points_are_of_numbers(heads):
     assert plots["names"] == {"loss", "score", "layers"}
 
 
+def test_layers_side_by_side_are_no_mix(inputs):
+    head = next(head for head in inputs.heads if head.name == "topic")
+    settings = {**head.description["settings"], "combine": "concat"}
+    side_by_side = replace(head, description={**head.description, "settings": settings})
+    plots = {plot.id.rsplit("-", 1)[1] for plot in head_view(side_by_side, {}).plots}
+    assert plots == {"loss", "score", "calibration"}
+
+
 def test_counts_of_a_corpus_have_their_shares():
     labels = {"topic": {"train": {"a": 6, "b": 2}, "dev": {"b": 2}}}
     view = corpus_view(corpus(labels=labels, warnings=["odd"], dropped=3))
@@ -149,8 +159,11 @@ def test_a_study_has_whatever_columns_its_tables_have():
     assert [column.number for column in view.tables[0].columns] == [True, True, False]
     assert view.notes == [f"trials.csv: the first {MOST_ROWS} of {MOST_ROWS + 1} rows."]
     assert len(view.plots) == 1
-    unknown = {"trials.csv": [{"a": "1"}], "layers.csv": [], "labels.csv": [{"label": "x"}]}
-    assert study_view(StudyInput("odd", unknown)).plots == []
+    unknown = {"trials.csv": [{"a": "1"}], "layers.csv": [], "labels.csv": [{"label": "2020"}]}
+    odd = study_view(StudyInput("odd", unknown))
+    assert odd.plots == []
+    assert [table.caption for table in odd.tables] == ["Trials", "F1 of each label, on dev"]
+    assert odd.tables[1].rows[0][0].text == "2020"
 
 
 def test_the_best_so_far_never_falls_and_is_of_a_complete_trial():
