@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import sys
@@ -134,18 +135,35 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small project, built once: committed, and pushed to the remote ``shared``, a folder."""
+    """The small project, committed, and pushed to the remote ``shared``, a folder.
+
+    Built once, and by one worker of several, which have their temporary folders side by side.
+    """
+    from dvc_project import Project
+
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with (place / "pushed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "pushed.done").exists():
+            (place / "pushed").mkdir()
+            _push_a_project(place / "pushed", place / "remote")
+            (place / "pushed.done").touch()
+    return Project(place / "pushed")
+
+
+def _push_a_project(folder: Path, remote: Path) -> None:
     from dvc_project import make_project
 
-    made = make_project(tmp_path_factory.mktemp("pushed"))
+    made = make_project(folder)
     made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
-    made.dvc("remote", "add", "--default", "shared", str(tmp_path_factory.mktemp("remote")))
+    made.dvc("remote", "add", "--default", "shared", str(remote))
     made.repro()
     (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
     made.run("git", "add", "--all")
     made.run("git", "commit", "--quiet", "--message", "All of it")
     made.dvc("push")
-    return made
 
 
 @pytest.fixture
