@@ -299,6 +299,12 @@ def test_a_loss_that_is_no_number_stops_training(folder: Path) -> None:
         fit(folder, head_settings("sequence_classification", training=wild))
 
 
+def test_weights_that_are_no_numbers_after_the_last_step_stop_training(folder: Path) -> None:
+    wild = {"learning_rate": 3e38, "gradient_clip": 1e37, "batch_size": 1000, "epochs": 1}
+    with pytest.raises(TrainingError, match="the loss on dev became nan in epoch 1; lower"):
+        fit(folder, head_settings("sequence_classification", training=wild))
+
+
 def test_a_layer_that_is_not_kept_is_named(folder: Path) -> None:
     with pytest.raises(StoreError, match="layer 1 is not kept"):
         fit(folder, head_settings("sequence_classification", layers=(1,)))
