@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -349,13 +348,10 @@ def test_a_thousand_commits_take_a_few_processes(
         original(self, *arguments, **options)
 
     monkeypatch.setattr(subprocess.Popen, "__init__", counting)
-    start = time.perf_counter()
     lineage = find(repository, Content(md5(b"head 3")))
-    seconds = time.perf_counter() - start
     assert (lineage.oldest.subject, lineage.count) == ("commit 30", 10)
     assert lineage.newest.subject == "commit 39"
     assert len(started) < 12
-    assert seconds < 10  # a third of a second on an idle machine
 
 
 def long_history(count: int) -> bytes:
