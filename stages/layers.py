@@ -62,7 +62,7 @@ def main(
     params = ParamsFile(params_path)
     settings = params.section(HeadSettings, "heads", name)
     out = studies_root / f"{name}_layers"
-    if (out / TRIALS).exists() or out.name in params.data.get("sweeps", {}):
+    if (out / TRIALS).exists() or out.name in (params.data.get("sweeps") or {}):
         raise ParameterError(
             f"{out}: is for the sweep of that name; rename the sweep in params.yaml, and this "
             "folder if it is there"

@@ -277,6 +277,17 @@ def test_errors_and_correlations_are_told_as_what_they_are(metric: str) -> None:
         assert lines[2].endswith(" -1.000")
 
 
+def test_a_table_of_sweeps_may_be_empty(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = project / "params.yaml"
+    before = params.read_text(encoding="utf-8")
+    params.write_text(before + "sweeps:\n", encoding="utf-8")
+    try:
+        result = run(project, monkeypatch, "cold", "--seeds=a")
+    finally:
+        params.write_text(before, encoding="utf-8")
+    assert "give different whole numbers" in result.output
+
+
 def test_the_folder_of_a_sweep_is_left_alone(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
