@@ -34,6 +34,7 @@ class Labels:
 
     ``kind`` says what ``values`` holds per row: ``class``, a name; ``classes``, a sorted tuple of
     names without doubles; ``number``, a float; ``tags`` and ``bio``, a tuple with one tag per word.
+    Equal names and tuples are one object in memory.
     """
 
     ids: list[str]
@@ -123,19 +124,16 @@ def read_labels(folder: Path, label: str) -> Labels:
         raise DataError(f"{folder}: has no label {label!r}; it has {', '.join(meta['kinds'])}")
     kind = meta["kinds"][label]
     ids, splits, values = [], [], []
+    several: dict[tuple[str, ...], tuple[str, ...]] = {}
     for row in _rows(folder / LABELS):
         value: Any = row["labels"][label]
+        if isinstance(value, list):
+            value = tuple(map(intern, value))
+            value = several.setdefault(value, value)  # many texts have no entity, say
         ids.append(row["id"])
         splits.append(intern(row["split"]))
-        values.append(_held_once(value))
+        values.append(intern(value) if isinstance(value, str) else value)
     return Labels(ids, splits, values, kind, meta["texts_sha256"])
-
-
-def _held_once(value: Any) -> Any:
-    """A label as ``Labels`` has it; equal names are one string in memory."""
-    if isinstance(value, list):
-        return tuple(intern(name) for name in value)
-    return intern(value) if isinstance(value, str) else value
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

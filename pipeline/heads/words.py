@@ -63,11 +63,16 @@ class Words:
 
 
 class TextWords(Sequence[Words]):
-    """The words of each of many texts, held as one array."""
+    """The words of each of many texts, held as one array of numbers as narrow as can be.
 
-    def __init__(self, texts: Iterable[Words]) -> None:
+    Args:
+        texts: the words of each.
+        tokens: most tokens of a text.
+    """
+
+    def __init__(self, texts: Iterable[Words], *, tokens: int) -> None:
         places = (np.stack([words.first, words.count], axis=1) for words in texts)
-        self._places = Ragged.of(places, np.int32)
+        self._places = Ragged.of(places, np.min_scalar_type(-tokens - 1))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -80,7 +85,7 @@ class TextWords(Sequence[Words]):
         """The words of one text, or of several."""
         if isinstance(text, slice):
             return [self[member] for member in range(*text.indices(len(self)))]
-        first, count = self._places[text].T
+        first, count = self._places[text].T.astype(np.int32)
         return Words(first, count)
 
 

@@ -22,6 +22,7 @@ from pipeline.store.digests import Digests
 from pipeline.store.manifest import Manifest, ShardEntry, read_manifest
 
 _REPAIR = "run `python -m stages.store verify --repair`"
+_IDS_AT_A_TIME = 4096
 
 
 def open_features(path: str | Path) -> Features:
@@ -98,6 +99,16 @@ class Features:
         with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
             ids: list[str] = file[layout.EXAMPLES_ID].asstr()[()].tolist()
         return ids
+
+    def are_of(self, ids: Sequence[str]) -> bool:
+        """Whether the examples are these, in this order; reads a part at a time and keeps none."""
+        with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
+            held = file[layout.EXAMPLES_ID].asstr()
+            return len(held) == len(ids) and all(
+                held[begin : begin + _IDS_AT_A_TIME].tolist()
+                == list(ids[begin : begin + _IDS_AT_A_TIME])
+                for begin in range(0, len(ids), _IDS_AT_A_TIME)
+            )
 
     @cached_property
     def example_rows(self) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from pipeline.errors import DataError, StoreError, TrainingError
 from pipeline.heads.inputs import Inputs
 from pipeline.heads.ragged import Ragged
 from pipeline.heads.targets import (
+    IGNORE,
     as_learnt,
     class_target,
     classes_target,
@@ -87,7 +88,7 @@ def bring_together(
             f"{features.folder}: holds features of other texts than the labels are of; "
             "run `dvc repro`"
         )
-    if features.example_ids != labels.ids:
+    if not features.are_of(labels.ids):
         raise StoreError(f"{features.folder}: its examples are not those of the labels")
     if labels.kind not in kinds:
         raise DataError(
@@ -128,7 +129,10 @@ def _split(
 ) -> Split:
     rows = features.example_rows[members]
     gold: list[Any] = [labels.values[member] for member in members]
-    words = TextWords(_words(members, labels, features)) if on_words else None
+    lengths = np.diff(features.row_offsets)[rows]
+    words: TextWords | None = None
+    if on_words:
+        words = TextWords(_words(members, labels, features), tokens=int(lengths.max()))
     targets: Iterator[npt.NDArray[Any]]
     if words is not None:
         targets = (word_targets(t, w, names, scheme) for t, w in zip(gold, words, strict=True))
@@ -138,13 +142,15 @@ def _split(
         targets = (classes_target(several, names)[None] for several in gold)
     else:
         targets = (number_target(value)[None] for value in gold)
-    of_labels = labels.kind in ("class", "tags", "bio")
+    dtype: npt.DTypeLike = np.float32
+    if labels.kind in ("class", "tags", "bio"):
+        dtype = np.min_scalar_type(min(IGNORE, -len(names)))
     return Split(
         rows=rows,
-        lengths=np.diff(features.row_offsets)[rows],
+        lengths=lengths,
         words=words,
         ids=[labels.ids[row] for row in members],
-        targets=Ragged.of(targets, np.int32 if of_labels else np.float32),
+        targets=Ragged.of(targets, dtype),
         gold=gold,
     )
 

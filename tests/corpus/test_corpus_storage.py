@@ -119,6 +119,15 @@ def test_numbers_read_back_as_written(
     assert labels.kind == "number"
 
 
+def test_equal_labels_are_one_object(tmp_path: Path):
+    rows: list[Text] = [("ice", "melts"), ("wolf", "howls"), ("snow", "falls")]
+    tags: list[Label] = [("O", "O"), ("B-beast", "O"), ("O", "O")]
+    write_labels(tmp_path / "l", prepared(rows, tags, kind="bio"), texts_sha256="")
+    first, other, last = read_labels(tmp_path / "l", "label").values
+    assert first is last
+    assert other[1] is first[0]
+
+
 def test_classes_read_back_as_tuples(tmp_path: Path):
     write_labels(tmp_path / "l", prepared(["a"], [("x", "y")], kind="classes"), texts_sha256="")
     assert read_labels(tmp_path / "l", "label").values == [("x", "y")]

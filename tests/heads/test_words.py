@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.heads.words import NO_TOKEN, Words, lay_out_words, read_words
+from pipeline.heads.words import NO_TOKEN, TextWords, Words, lay_out_words, read_words
 
 PIECES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 """Tokens of each word of a text."""
@@ -34,6 +34,19 @@ def test_each_word_has_its_own_tokens(pieces: list[int], cut: int) -> None:
         assert words.first[word] == (mine[0] if mine else NO_TOKEN)
         assert words.count[word] == len(mine)
         assert words.with_token[word] == bool(mine)
+
+
+@pytest.mark.parametrize("tokens", [126, 127, 128, 32766, 32767, 32768])
+def test_words_of_texts_are_held_whatever_their_length(tokens: int) -> None:
+    """At lengths where the numbers they are held in become wider."""
+    texts = [Words.of(np.zeros(tokens, np.int32), 2), words_of([0, 1, 2], 3)]
+    texts.append(words_of([-1] * (tokens - 1) + [0], 1))
+    held = TextWords(iter(texts), tokens=tokens)
+    assert len(held) == len(texts)
+    for one, other in zip(held, texts, strict=True):
+        assert one.first.dtype == one.count.dtype == np.int32
+        np.testing.assert_array_equal(one.first, other.first)
+        np.testing.assert_array_equal(one.count, other.count)
 
 
 def test_a_token_of_a_word_beyond_the_input_is_an_error() -> None:

@@ -16,7 +16,7 @@ from conftest import random_sentences
 from pipelines import extracted, labelled, prepared
 
 from pipeline.errors import StoreError
-from pipeline.store import open_features
+from pipeline.store import open_features, reader
 from pipeline.store.digests import Digests
 from pipeline.store.reader import Features
 
@@ -92,6 +92,19 @@ def test_float16_states_are_the_float32_states_rounded(features, tiny_encoder, t
         exact = features.states(f"s{number}", layer=3)
         states = half.states(f"s{number}", layer=3)
         np.testing.assert_array_equal(states, exact.astype(np.float16).astype(np.float32))
+
+
+@pytest.mark.parametrize("at_a_time", [1, 4, 4096])
+def test_features_know_their_examples_without_keeping_their_ids(features, monkeypatch, at_a_time):
+    monkeypatch.setattr(reader, "_IDS_AT_A_TIME", at_a_time)
+    opened = open_features(features.folder)
+    ids = [f"s{number}" for number in range(len(SENTENCES))]
+    assert opened.are_of(ids)
+    assert not opened.are_of(ids[:-1])
+    assert not opened.are_of([*ids, "more"])
+    assert not opened.are_of([*ids[:-1], "other"])
+    assert not opened.are_of([ids[1], ids[0], *ids[2:]])
+    assert "example_ids" not in vars(opened)
 
 
 def test_examples_with_the_same_input_share_a_row(features):

@@ -94,6 +94,19 @@ def test_examples_of_one_split_are_those_of_the_labels(folder: Path) -> None:
         assert split.words is None
 
 
+def test_labels_beyond_a_byte_keep_their_number(tiny_encoder: Path, tmp_path: Path) -> None:
+    where = prepared(tmp_path, labelled(random_sentences(160)))
+    extracted(where, tiny_encoder)
+    labels = read_labels(where / "labels", "kind")
+    names = [f"{number:04}" for number in range(160)]
+    splits = ["dev", "test", *["train"] * 158]
+    data = together(where, labels=replace(labels, values=names, splits=splits))
+    assert len(data.names) > 128
+    train = data.splits["train"]
+    assert [data.names[target[0]] for target in train.targets] == train.gold
+    assert {int(target[0]) for target in data.splits["dev"].targets} == {IGNORE}
+
+
 def test_several_classes_are_a_row_of_zeros_and_ones(folder: Path) -> None:
     data = together(folder, "multilabel_classification")
     assert data.names == ["beasts", "cold", "sky"]
