@@ -33,8 +33,8 @@ repro: setup
 	dvc repro
 
 test: setup
-	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
-	  --cov --cov-report=term:skip-covered
+	python -m pytest --numprocesses auto --maxprocesses 4 \
+	  --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 check: $(INSTALLED)
 	ruff format --check .
