@@ -164,7 +164,7 @@ def _push_a_project(folder: Path, remote: Path) -> None:
     made = make_project(folder)
     made.dvc("add", "data/raw/news.jsonl", "data/raw/tweets.conll")
     made.dvc("remote", "add", "--default", "shared", str(remote))
-    made.repro()
+    assert len(made.repro()) == 1 + 2 + 2 + 2 + 2 + 2 + 1  # every stage, from nothing
     (made.folder / ".gitignore").write_text(".features\n.site-cache\n__pycache__\n")
     made.run("git", "add", "--all")
     made.run("git", "commit", "--quiet", "--message", "All of it")
