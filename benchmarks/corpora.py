@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pipeline.corpus.formats import read_examples
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example, Text, TextPair, fields
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import TEXTS, read_texts, write_texts
+from pipeline.core.files import canonical_json, sha256_file, write_text
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.corpus.texts import Text, TextPair, fields
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
 from pipeline.extraction.run import extract
-from pipeline.files import canonical_json, sha256_file, write_text
-from pipeline.params import ParamsFile
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.ingest.formats import read_examples
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.rows import Example
+from pipeline.ingest.settings import CorpusSettings
+from pipeline.ingest.writer import write_texts
 
 PARAMS = Path("params.yaml")
 

@@ -10,10 +10,10 @@ import torch
 
 from benchmarks.corpora import default_encoder, default_texts
 from benchmarks.measure import Bar, interleaved, report, table
+from pipeline.core.environment import use_threads
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.environment import use_threads
 
 TEXTS = 600
 CPU = torch.device("cpu")

@@ -20,15 +20,17 @@ from benchmarks.corpora import (
     write_corpus,
 )
 from benchmarks.measure import Bar, interleaved, report, table
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example, Text
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import TEXTS, write_texts
-from pipeline.environment import use_threads
-from pipeline.params import ParamsFile
-from pipeline.store.digests import MEMORY
+from pipeline.core.environment import use_threads
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.storage import TEXTS
+from pipeline.corpus.texts import Text
+from pipeline.features.hash_cache import MEMORY
+from pipeline.features.reader import open_features
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.rows import Example
+from pipeline.ingest.settings import CorpusSettings
+from pipeline.ingest.writer import write_texts
 from pipeline.store.local import LOG
-from pipeline.store.reader import open_features
 
 SHARE = 0.01
 ROUNDS = 3

@@ -15,23 +15,24 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from benchmarks.corpora import PARAMS, default_encoder, default_examples
 from benchmarks.measure import ROUNDS, Bar, interleaved, peak_flops, report, table
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Text
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import TEXTS, read_labels, read_texts, write_labels, write_texts
+from pipeline.core.environment import flush_denormals, keep_freed_memory, use_threads
+from pipeline.core.files import sha256_file
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.storage import TEXTS, read_labels, read_texts
+from pipeline.corpus.texts import Text
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.environment import flush_denormals, keep_freed_memory, use_threads
 from pipeline.extraction.run import extract
-from pipeline.files import sha256_file
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.reader import open_features
 from pipeline.heads.model import Head
+from pipeline.heads.scoring import logits_of
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.targets import IGNORE
-from pipeline.heads.tasks import LABEL_KINDS
-from pipeline.inference.scoring import logits_of
-from pipeline.params import ParamsFile
-from pipeline.store.reader import open_features
-from pipeline.store.settings import FeaturesSettings
-from pipeline.training.examples import Split, bring_together
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.settings import CorpusSettings
+from pipeline.ingest.writer import write_labels, write_texts
+from pipeline.tasks.dataset import Split, bring_together
+from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.tasks import LABEL_KINDS
 from pipeline.training.loop import train
 from pipeline.training.objective import loss_of
 from pipeline.training.states import MappedStates

@@ -9,9 +9,9 @@ from pathlib import Path
 from benchmarks.corpora import default_encoder
 from benchmarks.epoch import compare, make_work
 from benchmarks.measure import Bar, report
+from pipeline.core.environment import flush_denormals, keep_freed_memory, use_threads
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
-from pipeline.environment import flush_denormals, keep_freed_memory, use_threads
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 

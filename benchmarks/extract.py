@@ -14,16 +14,16 @@ import torch
 
 from benchmarks.corpora import default_encoder, default_texts, write_corpus
 from benchmarks.measure import Bar, interleaved, peak_flops, report, table
-from pipeline.corpus.records import parts
+from pipeline.core.environment import use_threads
+from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.corpus.texts import parts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.environment import use_threads
 from pipeline.extraction.assemble import assemble
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import plan_rows, plan_work, read_rows
-from pipeline.files import sha256_file
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore

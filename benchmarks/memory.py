@@ -19,15 +19,16 @@ from benchmarks.corpora import (
     with_word,
 )
 from benchmarks.measure import Bar, report, table
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.storage import read_labels, write_labels, write_texts
-from pipeline.environment import choose_device, use_threads
+from pipeline.core.environment import choose_device, use_threads
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.storage import read_labels
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
-from pipeline.params import ParamsFile
-from pipeline.store.digests import Digests
-from pipeline.store.reader import open_features
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.rows import Example
+from pipeline.ingest.settings import CorpusSettings
+from pipeline.ingest.writer import write_labels, write_texts
 from pipeline.training.fit import fit_head
 
 TIMES = 10

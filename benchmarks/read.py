@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measure import Bar, interleaved, report, table
-from pipeline.environment import keep_freed_memory, use_threads
-from pipeline.files import READ_ONLY, write_bytes
-from pipeline.store import layout
+from pipeline.core.environment import keep_freed_memory, use_threads
+from pipeline.core.files import READ_ONLY, write_bytes
+from pipeline.features import layout
+from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
+from pipeline.features.reader import Features, open_features
 from pipeline.store.keys import Recipe, shard_name
-from pipeline.store.manifest import Manifest, ShardEntry, write_manifest
-from pipeline.store.reader import Features, open_features
 from pipeline.store.writer import entrance_file, key_array, layer_file, row_offsets
 from pipeline.training.batches import epoch_batches
 from pipeline.training.states import MappedStates

@@ -13,8 +13,8 @@ from benchmarks.corpora import default_encoder
 from benchmarks.epoch import PlainHead, encoder_in_the_loop, make_work
 from benchmarks.measure import Bar, report, table
 from benchmarks.projects import change_params, commit, copy_project, dvc, stage
-from pipeline.environment import keep_freed_memory, use_threads
-from pipeline.sweeps.records import read_study
+from pipeline.core.environment import keep_freed_memory, use_threads
+from pipeline.sweeps.results import read_study
 
 HEAD = "tweet_entities"
 TRIALS = 40

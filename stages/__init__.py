@@ -6,17 +6,6 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from pipeline.environment import mkl_mode
-
-# OpenMP's threads spin while they wait for each other. Beside another busy process on two cores,
-# that made a training of 9 s take 25 to 60 s; with few spins before they sleep it takes 20 s, and
-# still 9 s on an idle machine. It is read when torch is first imported, hence here.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-
-# MKL, where torch has it, promises the same bits from run to run only in a reproducible mode:
-# without, how threads' parts of a sum come together may depend on which thread was first.
-os.environ.setdefault("MKL_CBWR", mkl_mode())
-
 if os.name == "nt":
     sys.exit("icehouse: native Windows is not supported; use WSL2 (see README.md)")
 try:

@@ -8,23 +8,23 @@ from typing import Any
 
 import click
 
+from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.environment import store_path
+from pipeline.core.errors import EncoderError
+from pipeline.core.params import ParamsFile, SectionType
 from pipeline.corpus.folds import FEWEST
-from pipeline.corpus.settings import STORED_KIND, CorpusSettings
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, source_config
-from pipeline.environment import store_path
-from pipeline.errors import EncoderError
 from pipeline.extraction.estimate import cost_of_layer
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.layers import resolve_layer
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.tasks import LABEL_KINDS
-from pipeline.params import ParamsFile, SectionType
+from pipeline.ingest.settings import STORED_KIND, CorpusSettings
 from pipeline.report.settings import ReportSettings
-from pipeline.store.layers import resolve_layer
-from pipeline.store.settings import FeaturesSettings
-from pipeline.sweeps.checked import read_sweep
 from pipeline.sweeps.settings import SweepSettings
 from pipeline.sweeps.space import options
-from stages.command import PARAMS, StageCommand
+from pipeline.sweeps.validation import read_sweep
+from pipeline.tasks.tasks import LABEL_KINDS
 
 TABLES = ("encoders", "corpora", "features", "heads")
 SECTIONS = (*TABLES, "report", "sweeps")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.params import ParamsFile
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise, read_snapshot
-from pipeline.params import ParamsFile
-from stages.command import PARAMS, LongCommand
 
 
 @click.command(cls=LongCommand)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.environment import project_root, store_path
+from pipeline.core.files import readable_json, sha256_file, write_text
+from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
-from pipeline.environment import project_root, store_path
 from pipeline.extraction.run import extract
-from pipeline.files import readable_json, sha256_file, write_text
-from pipeline.params import ParamsFile
-from pipeline.store.settings import FeaturesSettings
-from stages.command import PARAMS, LongCommand
+from pipeline.extraction.settings import FeaturesSettings
 
 
 @click.command(cls=LongCommand)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.corpus.fetch import fetch
-from stages.command import StageCommand
+from pipeline.core.command import StageCommand
+from pipeline.setup.hub_download import fetch
 
 
 @click.command(cls=StageCommand)

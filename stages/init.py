@@ -15,19 +15,19 @@ from typing import Any, get_args
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.corpus.first_rows import ROWS
+from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.errors import DataError, ParameterError
+from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import FEWEST
-from pipeline.corpus.formats import RawCorpus
-from pipeline.corpus.look import look
-from pipeline.corpus.problems import InvalidCorpusError
-from pipeline.corpus.settings import STORED_KIND, CorpusSettings, FormatName
-from pipeline.corpus.sources import bytes_of
-from pipeline.errors import DataError, ParameterError
-from pipeline.params import ParamsFile
-from pipeline.params_edit import add_rows
-from stages.command import PARAMS, StageCommand
-from stages.init_answers import Answers, asker, corpus_row
-from stages.init_rows import features_row, head_row
+from pipeline.ingest.formats import RawCorpus
+from pipeline.ingest.problems import InvalidCorpusError
+from pipeline.ingest.settings import STORED_KIND, CorpusSettings, FormatName
+from pipeline.ingest.sources import bytes_of
+from pipeline.setup.answers import Answers, asker, corpus_row
+from pipeline.setup.first_rows import ROWS
+from pipeline.setup.params_editing import add_rows
+from pipeline.setup.preview import look
+from pipeline.setup.rows import features_row, head_row
 
 
 @click.command(cls=StageCommand)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.corpus.folds import require_splits
-from pipeline.corpus.storage import read_labels, read_texts
-from pipeline.environment import (
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.environment import (
     allow_open_files,
     choose_device,
     flush_denormals,
@@ -17,19 +16,20 @@ from pipeline.environment import (
     store_path,
     use_threads,
 )
-from pipeline.errors import ParameterError
-from pipeline.files import atomic_directory, readable_json
+from pipeline.core.errors import ParameterError
+from pipeline.core.files import atomic_directory, readable_json
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.folds import require_splits
+from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.reader import Features, open_features
 from pipeline.heads.settings import HeadSettings
-from pipeline.params import ParamsFile
-from pipeline.store.digests import MEMORY, Digests
-from pipeline.store.reader import Features, open_features
-from pipeline.store.settings import FeaturesSettings
-from pipeline.studies.control import Control, control_labels
-from pipeline.studies.layers import summarise
-from pipeline.studies.readings import predict_reading, readings
-from pipeline.studies.tables import labels_csv, latex, layers_csv, text
-from pipeline.sweeps.records import TRIALS
-from stages.command import PARAMS, LongCommand
+from pipeline.layer_study.control import Control, control_labels
+from pipeline.layer_study.selections import predict_reading, readings
+from pipeline.layer_study.study import summarise
+from pipeline.layer_study.study_tables import labels_csv, latex, layers_csv, text
+from pipeline.sweeps.results import TRIALS
 
 FOLDER = click.Path(path_type=Path)
 
@@ -136,7 +136,7 @@ def _seeds(listed: str) -> tuple[int, ...]:
 
 
 def _floor(params: ParamsFile, head: HeadSettings, data: Path, cache: Path) -> Features:
-    from pipeline.studies.floor import extract_floor
+    from pipeline.layer_study.random_init import extract_floor
 
     row = params.section(FeaturesSettings, "features", head.features)
     folder = extract_floor(

@@ -12,11 +12,13 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from pipeline.environment import project_root, store_path
+from pipeline.core.command import StageCommand
+from pipeline.core.environment import project_root, store_path
+from pipeline.core.errors import LineageError
 from pipeline.lineage.content import Content, folder_files, read_content
 from pipeline.lineage.describe import Versions, describe, rebuild_commands
-from pipeline.lineage.errors import LineageError
 from pipeline.lineage.git import Git
+from pipeline.lineage.lock_entries import Item
 from pipeline.lineage.machines import machines_of, why_different
 from pipeline.lineage.rebuild import (
     EXTRACT,
@@ -28,11 +30,9 @@ from pipeline.lineage.rebuild import (
     provide,
     run_stages,
 )
-from pipeline.lineage.records import Item
 from pipeline.lineage.trace import Lineage, trace
 from pipeline.lineage.versions import SAMPLES, commit_versions, encoders_of, torch_of_head
 from pipeline.store.dvc_cache import DvcCache
-from stages.command import StageCommand
 
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
@@ -159,7 +159,7 @@ def _why(lineage: Lineage, versions: Versions, plan: Plan, cache: DvcCache) -> s
         return f"the commit is not what its dvc.lock says ({lineage.differences[0]})"
     import torch
 
-    from pipeline.environment import choose_device, describe_machine, use_threads
+    from pipeline.core.environment import choose_device, describe_machine, use_threads
 
     extracted = [
         out for stage in plan.stages if stage.name.split("@", 1)[0] == EXTRACT for out in stage.outs

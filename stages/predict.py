@@ -10,12 +10,12 @@ from typing import BinaryIO
 import click
 from tqdm import tqdm
 
-from pipeline.environment import choose_device, keep_freed_memory, use_threads
-from pipeline.errors import DataError, ParameterError
-from pipeline.files import atomic_file, canonical_json
-from pipeline.params import ParamsFile
-from pipeline.store.settings import FeaturesSettings
-from stages.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.environment import choose_device, keep_freed_memory, use_threads
+from pipeline.core.errors import DataError, ParameterError
+from pipeline.core.files import atomic_file, canonical_json
+from pipeline.core.params import ParamsFile
+from pipeline.extraction.settings import FeaturesSettings
 
 PATH = click.Path(path_type=Path)
 BLOCK = 1024
@@ -53,8 +53,8 @@ def main(
     `labels` and `probabilities`; `value`; or `tags` and `probabilities` per word, and `entities`
     with character offsets.
     """
-    from pipeline.inference.inputs import is_row, read_lines, read_rows
-    from pipeline.inference.predict import Predictor, blocks_of
+    from pipeline.prediction.predict import Predictor, blocks_of
+    from pipeline.prediction.texts import is_row, read_lines, read_rows
 
     use_threads()
     keep_freed_memory()
@@ -101,7 +101,7 @@ def main(
 
 def _encoder_of(head: Path, params: ParamsFile) -> Path:
     """The encoder that the features of a head are made with, as params.yaml has it."""
-    from pipeline.inference.checkpoint import read_description
+    from pipeline.heads.checkpoint import read_description
 
     features = read_description(head)["settings"]["features"]
     try:

@@ -9,15 +9,15 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from pipeline.corpus.formats import RawCorpus
-from pipeline.corpus.prepare import PreparedCorpus, prepare
-from pipeline.corpus.problems import InvalidCorpusError
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.corpus.sources import bytes_of
-from pipeline.corpus.storage import write_corpus
-from pipeline.files import readable_json, write_text
-from pipeline.params import ParamsFile
-from stages.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.files import readable_json, write_text
+from pipeline.core.params import ParamsFile
+from pipeline.ingest.formats import RawCorpus
+from pipeline.ingest.prepare import PreparedCorpus, prepare
+from pipeline.ingest.problems import InvalidCorpusError
+from pipeline.ingest.settings import CorpusSettings
+from pipeline.ingest.sources import bytes_of
+from pipeline.ingest.writer import write_corpus
 
 
 @click.command(cls=LongCommand)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.environment import allow_open_files, store_path, use_threads
+from pipeline.core.files import atomic_directory, canonical_json, readable_json
+from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import read_labels
-from pipeline.environment import allow_open_files, store_path, use_threads
-from pipeline.files import atomic_directory, canonical_json, readable_json
-from pipeline.params import ParamsFile
-from pipeline.store.digests import MEMORY, Digests
-from pipeline.store.reader import open_features
-from pipeline.training.probe import fit_probe
-from pipeline.training.probe_settings import ProbeSettings
-from stages.command import PARAMS, LongCommand
+from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.reader import open_features
+from pipeline.probes.probe import fit_probe
+from pipeline.probes.settings import ProbeSettings
 
 
 @click.command(cls=LongCommand)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.files import write_text
-from pipeline.params import ParamsFile
-from pipeline.report.inputs import Places, read_inputs
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.files import write_text
+from pipeline.core.params import ParamsFile
+from pipeline.report.artefacts import Places, read_inputs
 from pipeline.report.page import render_page
 from pipeline.report.settings import ReportSettings
 from pipeline.report.view import make_view
-from stages.command import PARAMS, LongCommand
 
 PATH = click.Path(path_type=Path)
 

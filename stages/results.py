@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import DataError
+from pipeline.core.command import StageCommand
+from pipeline.core.errors import DataError
 from pipeline.evaluation.table import results_table
-from stages.command import StageCommand
 
 
 @click.command(cls=StageCommand)

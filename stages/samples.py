@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.corpus.samples import write_samples
-from stages.command import StageCommand
+from pipeline.core.command import StageCommand
+from pipeline.setup.demo_data import write_samples
 
 
 @click.command(cls=StageCommand)

@@ -8,18 +8,19 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.environment import project_root, store_path
+from pipeline.core.errors import ParameterError, StoreError
+from pipeline.core.files import sha256_file
+from pipeline.core.lock import only_writer
+from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
-from pipeline.environment import project_root, store_path
-from pipeline.errors import ParameterError, StoreError
-from pipeline.files import sha256_file
-from pipeline.params import ParamsFile
-from pipeline.store.digests import MEMORY, Digests
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.layers import resolve_layer
+from pipeline.features.reader import open_features
 from pipeline.store.dvc_cache import DvcCache
-from pipeline.store.layers import resolve_layer
 from pipeline.store.local import all_stores
-from pipeline.store.lock import only_writer
-from pipeline.store.reader import open_features
-from pipeline.store.settings import FeaturesSettings
 from pipeline.store.usage import collect_garbage, features_usage, store_usage
 from pipeline.store.verify import (
     Damage,
@@ -30,7 +31,6 @@ from pipeline.store.verify import (
     find_damage,
     total_size,
 )
-from stages.command import PARAMS, StageCommand
 
 FEATURES = Path("data/features")
 ENCODERS = Path("data/encoders")

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from pipeline.environment import (
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.environment import (
     allow_open_files,
     choose_device,
     flush_denormals,
@@ -18,28 +19,27 @@ from pipeline.environment import (
     store_path,
     use_threads,
 )
-from pipeline.errors import ParameterError
+from pipeline.core.errors import ParameterError
+from pipeline.core.lock import only_writer
+from pipeline.core.params import ParamsFile
 from pipeline.heads.settings import HeadSettings
-from pipeline.params import ParamsFile
-from pipeline.params_edit import set_values
-from pipeline.store.lock import only_writer
-from pipeline.sweeps.basis import (
+from pipeline.setup.params_editing import set_values
+from pipeline.sweeps.experiments import record_trials
+from pipeline.sweeps.fingerprint import (
     basis_of,
     chosen,
     open_material,
     require_same_basis,
     torch_version,
 )
-from pipeline.sweeps.board import Lines, Table, settings
-from pipeline.sweeps.checked import read_sweep
-from pipeline.sweeps.experiments import record_trials
-from pipeline.sweeps.records import StudyRecord, best_first, read_study
+from pipeline.sweeps.reporter import Lines, Table, settings
+from pipeline.sweeps.results import StudyRecord, best_first, read_study
 from pipeline.sweeps.run import sweep as run_sweep
 from pipeline.sweeps.space import value_at
 from pipeline.sweeps.study import Study
 from pipeline.sweeps.trial import run_trial
+from pipeline.sweeps.validation import read_sweep
 from pipeline.sweeps.workers import workers
-from stages.command import PARAMS, LongCommand
 
 FOLDER = click.Path(path_type=Path)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pipeline.corpus.storage import read_labels
-from pipeline.environment import (
+from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.environment import (
     allow_open_files,
     choose_device,
     flush_denormals,
@@ -18,14 +15,20 @@ from pipeline.environment import (
     store_path,
     use_threads,
 )
-from pipeline.files import atomic_directory, atomic_file, canonical_json, remove_temporaries
+from pipeline.core.files import (
+    atomic_directory,
+    canonical_json,
+    csv_text,
+    remove_temporaries,
+    write_text,
+)
+from pipeline.core.params import ParamsFile
+from pipeline.corpus.storage import read_labels
+from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.reader import open_features
+from pipeline.heads.checkpoint import save_head
 from pipeline.heads.settings import HeadSettings
-from pipeline.inference.checkpoint import save_head
-from pipeline.params import ParamsFile
-from pipeline.store.digests import MEMORY, Digests
-from pipeline.store.reader import open_features
 from pipeline.training.fit import fit_head
-from stages.command import PARAMS, LongCommand
 
 PREDICTIONS = "predictions"
 """Folder below a head's with a file per run."""
@@ -73,25 +76,11 @@ def main(
             path = folder / PREDICTIONS / f"{run}.jsonl"
             with path.open("w", encoding="utf-8", newline="\n") as file:
                 file.writelines(canonical_json(row) + "\n" for row in rows)
-    _write_csv(
-        history,
-        ["epoch", "train_loss", "dev_loss"],
-        ([epoch.epoch, epoch.train_loss, epoch.dev_loss] for epoch in fitted.history),
-    )
-    _write_csv(
-        scores,
-        ["epoch", "dev_score"],
-        ([epoch.epoch, epoch.dev_score] for epoch in fitted.history),
-    )
-    _write_csv(layers, ["layer", "share"], fitted.shares.items())
-
-
-def _write_csv(path: Path, columns: list[str], rows: Iterable[Iterable[Any]]) -> None:
-    """A table for `dvc plots`."""
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    losses = ([epoch.epoch, epoch.train_loss, epoch.dev_loss] for epoch in fitted.history)
+    write_text(history, csv_text(["epoch", "train_loss", "dev_loss"], losses))
+    dev_scores = ([epoch.epoch, epoch.dev_score] for epoch in fitted.history)
+    write_text(scores, csv_text(["epoch", "dev_score"], dev_scores))
+    write_text(layers, csv_text(["layer", "share"], fitted.shares.items()))
 
 
 if __name__ == "__main__":

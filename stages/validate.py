@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.corpus.settings import CorpusSettings
-from pipeline.params import ParamsFile
-from stages.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.params import ParamsFile
+from pipeline.ingest.settings import CorpusSettings
 from stages.prepare import progress_bar, summary, validated
 
 

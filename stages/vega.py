@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import MachineError
-from pipeline.files import write_text
-from stages.command import StageCommand
+from pipeline.core.command import StageCommand
+from pipeline.core.errors import MachineError
+from pipeline.core.files import write_text
 
 VEGA_LITE = "6.4"
 GLOBALS = "window.vegaEmbed = vegaEmbed;"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline.environment import mkl_mode
+import pipeline.core  # noqa: F401  (sets OpenMP and MKL up, before torch is imported)
 
 if TYPE_CHECKING:
     from dvc_project import Project
@@ -23,8 +23,6 @@ os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # tiny tensors: threads would only wait for each other
 os.environ["DVC_NO_ANALYTICS"] = "1"
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-os.environ.setdefault("MKL_CBWR", mkl_mode())  # as stages have them
 
 WORDS = (
     "the a of in on at and or not is was cold warm ice house river north south east west winter "

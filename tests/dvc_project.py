@@ -13,7 +13,7 @@ from typing import Any
 from import_graph import ROOT
 from ruamel.yaml import YAML
 
-from pipeline.corpus.samples import write_samples
+from pipeline.setup.demo_data import write_samples
 
 yaml = YAML(typ="rt")
 

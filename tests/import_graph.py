@@ -12,18 +12,34 @@ PACKAGES = ("pipeline", "stages")
 def imported_files(module: str) -> set[str]:
     """Files of the project that ``module`` imports, itself included, as paths below the root.
 
-    Imports inside functions count; imports for type checkers do not. Of packages, only modules
-    count: what an ``__init__.py`` holds here computes nothing.
+    Imports inside functions count; imports for type checkers do not. The ``__init__.py`` of every
+    package on the way counts, for importing a module runs them.
     """
     seen: set[str] = set()
     waiting = [module]
     while waiting:
-        path = _file(waiting.pop())
-        if path is None or str(path) in seen:
-            continue
-        seen.add(str(path))
-        waiting += _imports(ROOT / path)
+        module = waiting.pop()
+        for path in _files(module):
+            if str(path) not in seen:
+                seen.add(str(path))
+                waiting += _imports(ROOT / path)
     return seen
+
+
+def room_of(file: str) -> str | None:
+    """The room that a file of the project is in; ``None`` outside of all rooms."""
+    parts = Path(file).parts
+    return parts[1] if parts[0] == "pipeline" and len(parts) > 2 else None
+
+
+def rooms_of_stage(name: str) -> set[str]:
+    """Rooms that hold what a stage imports."""
+    return {room for file in imported_files(f"stages.{name}") if (room := room_of(file))}
+
+
+def direct_imports(file: Path) -> set[str]:
+    """Files of the project that a file imports itself, as paths below the root."""
+    return {str(path) for module in _imports(file) for path in _files(module)}
 
 
 def third_party(module: str) -> set[str]:
@@ -34,11 +50,14 @@ def third_party(module: str) -> set[str]:
     return names - set(PACKAGES)
 
 
-def _file(module: str) -> Path | None:
-    if module.split(".", maxsplit=1)[0] not in PACKAGES:
-        return None
-    path = Path(*module.split(".")).with_suffix(".py")
-    return path if (ROOT / path).is_file() else None
+def _files(module: str) -> list[Path]:
+    """What runs when a module is imported: its packages from the top, and its own file."""
+    parts = module.split(".")
+    if parts[0] not in PACKAGES:
+        return []
+    files = [Path(*parts[:end]) / "__init__.py" for end in range(1, len(parts) + 1)]
+    files.append(Path(*parts).with_suffix(".py"))
+    return [path for path in files if (ROOT / path).is_file()]
 
 
 def _imports(path: Path) -> list[str]:

@@ -9,18 +9,20 @@ from typing import Any
 import torch
 from conftest import random_sentences
 
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example, Label
-from pipeline.corpus.settings import CorpusSettings, SplitSettings
-from pipeline.corpus.storage import read_labels, read_texts, write_labels, write_texts
+from pipeline.core.files import sha256_file
+from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.corpus.texts import Label
 from pipeline.extraction.run import extract
-from pipeline.files import sha256_file
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import open_features
 from pipeline.heads.settings import METRICS, HeadSettings
-from pipeline.heads.tasks import LABEL_KINDS, Task
-from pipeline.store.digests import Digests
-from pipeline.store.reader import open_features
-from pipeline.store.settings import FeaturesSettings
-from pipeline.training.examples import HeadData, bring_together
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.rows import Example
+from pipeline.ingest.settings import CorpusSettings, SplitSettings
+from pipeline.ingest.writer import write_labels, write_texts
+from pipeline.tasks.dataset import HeadData, bring_together
+from pipeline.tasks.tasks import LABEL_KINDS, Task
 from pipeline.training.fit import FittedHead, fit_head
 
 CORPUS = CorpusSettings(

@@ -11,7 +11,7 @@ import pytest
 from import_graph import ROOT
 from pipelines import extracted, prepared
 
-from pipeline.store.reader import open_features
+from pipeline.features.reader import open_features
 
 GUIDE = ROOT / "docs" / "guides" / "notebook.md"
 

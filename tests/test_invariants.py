@@ -14,10 +14,10 @@ from pipelines import extracted, head_data, head_settings, prepared
 from pipeline.corpus.storage import read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.features.reader import open_features
+from pipeline.heads.scoring import StatesSource
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.tasks import Task
-from pipeline.inference.scoring import StatesSource
-from pipeline.store.reader import open_features
+from pipeline.tasks.tasks import Task
 from pipeline.training.fit import new_head
 from pipeline.training.loop import train
 from pipeline.training.states import MappedStates

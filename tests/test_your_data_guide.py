@@ -14,7 +14,7 @@ from dvc_project import Project, make_project
 from import_graph import ROOT
 from ruamel.yaml import YAML
 
-from pipeline.corpus.settings import CorpusSettings
+from pipeline.ingest.settings import CorpusSettings
 
 GUIDE = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
 

@@ -1,1 +1,1 @@
-"""Raw corpora to texts and labels, kept apart: one module per format, validation, splits."""
+"""Prepared corpora: texts and labels, kept apart; folds, tagging schemes and spans."""

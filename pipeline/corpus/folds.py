@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 
 FEWEST = 3
 """Folds: one to test, one to choose by, and one to learn from."""

@@ -26,6 +26,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.core.environment import gpu_tokens
+from pipeline.core.errors import EncoderError, MachineError
 from pipeline.encoder.attention import RowLayout
 from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import LoadedModel, keep_layers, load_model, use_packed_attention
@@ -36,8 +38,6 @@ from pipeline.encoder.packing import (
     pack_by_length,
 )
 from pipeline.encoder.tokenise import TokenisedRow
-from pipeline.environment import gpu_tokens
-from pipeline.errors import EncoderError, MachineError
 
 PACK_TOKENS = 1536
 """Most tokens of the rows of a pack on a CPU. Fewer are slower, and where few rows are computed, as

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.core.errors import EncoderError
 from pipeline.encoder import attention
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.errors import EncoderError
 
 
 @dataclass(frozen=True)

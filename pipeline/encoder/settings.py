@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Section
+from pipeline.core.params import Section
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import EncoderError
+from pipeline.core.files import atomic_directory, readable_json, sha256_file
+from pipeline.core.packages import PackageFilesMissingError, package_files
 from pipeline.encoder.settings import EncoderSettings
-from pipeline.errors import EncoderError
-from pipeline.files import atomic_directory, readable_json, sha256_file
-from pipeline.packages import PackageFilesMissingError, package_files
 
 DESCRIPTION = "encoder.json"
 CONFIG = "config.json"

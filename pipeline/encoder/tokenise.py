@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text, parts
+from pipeline.core.errors import EncoderError
+from pipeline.corpus.texts import Text, parts
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.errors import EncoderError
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

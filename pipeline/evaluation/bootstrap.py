@@ -12,12 +12,13 @@ seed of training, nor of the choice of training examples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+from pipeline.tasks.resampling import Floats, Sample
 
 RESAMPLES = 1000
 """Draws per interval; Efron and Tibshirani ask for about 1000 where percentiles are read."""
@@ -26,28 +27,6 @@ SEED = 1993
 LEVEL = 95.0
 _WEIGHTS_AT_ONCE = 1 << 17
 """Numbers in a block of weights, 1 MB: as much as stays in a processor's cache."""
-
-Floats: TypeAlias = npt.NDArray[np.float64]
-Measure: TypeAlias = Callable[[Floats], Floats]
-"""From (examples, draws) weights to (draws,) scores, NaN where a draw leaves a score undefined."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Predictions reduced to what their scores are computed from.
-
-    Attributes:
-        examples: how many there are.
-        measures: by name of the score.
-    """
-
-    examples: int
-    measures: Mapping[str, Measure]
-
-    def scores(self) -> dict[str, float | None]:
-        """Each score on the examples as they are, ``None`` where it is undefined."""
-        once = np.ones((self.examples, 1))
-        return {name: _number(measure(once)[0]) for name, measure in self.measures.items()}
 
 
 @dataclass(frozen=True)
@@ -155,7 +134,3 @@ def _weights(examples: int, resamples: int, seed: int) -> Iterator[Floats]:
         cells = rng.integers(0, examples, (examples, draws)) * draws + np.arange(draws)
         counts = np.bincount(cells.ravel(), minlength=examples * draws)
         yield counts.reshape(examples, draws).astype(np.float64)
-
-
-def _number(value: np.float64) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Fold, Run, by_fold
-from pipeline.corpus.records import Text
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
-from pipeline.evaluation.baselines import Baseline, baseline
+from pipeline.corpus.texts import Text
 from pipeline.evaluation.bootstrap import differences, draw, interval
-from pipeline.evaluation.calibration import CalibrationBin, calibration
-from pipeline.evaluation.kinds import KINDS, Kind
 from pipeline.evaluation.mistakes import mistakes
-from pipeline.evaluation.pairs import Pair
 from pipeline.evaluation.predictions import SPLITS, Predictions, out_of_fold
 from pipeline.evaluation.runs import Numbers, with_spread
-from pipeline.evaluation.samples import LOWER_IS_BETTER
+from pipeline.tasks.baselines import Baseline, baseline
+from pipeline.tasks.calibration import CalibrationBin, calibration
+from pipeline.tasks.kinds import KINDS, Kind
+from pipeline.tasks.pairs import Pair
+from pipeline.tasks.resampling import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from pipeline.corpus.records import Text, fields
 from pipeline.corpus.storage import Labels
+from pipeline.corpus.texts import Text, fields
 
 Found: TypeAlias = tuple[float, dict[str, Any]]
 """How grave a mistake is, and the fields that describe it."""

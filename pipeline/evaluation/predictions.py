@@ -17,17 +17,53 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 
 SPLITS = ("dev", "test")
 Predictions: TypeAlias = dict[str, Mapping[str, Any]]
 """Rows by id."""
+
+
+@dataclass(frozen=True)
+class HeadRuns:
+    """Runs of a head, as its ``head.json`` names them.
+
+    Attributes:
+        label: the label column that the head learnt.
+        seeds: that it was trained with.
+        kept: the run whose weights the head has.
+    """
+
+    label: str
+    seeds: tuple[int, ...]
+    kept: Run
+
+
+def read_head_runs(path: Path) -> HeadRuns:
+    """Read from ``head.json`` what there is to score; imports neither torch nor settings of heads.
+
+    Raises:
+        DataError: the file is absent or damaged.
+    """
+    try:
+        head = json.loads(path.read_text(encoding="utf-8"))
+        settings = head["settings"]
+        runs = HeadRuns(
+            label=settings["label"],
+            seeds=tuple(settings["training"]["seeds"]),
+            kept=Run(head["fold"], head["seed"]),
+        )
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"{path}: is damaged, or of another version; run `dvc repro`") from None
+    return runs
 
 
 def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Path]:

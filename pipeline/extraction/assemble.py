@@ -7,14 +7,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import MachineError, StoreError
+from pipeline.core.errors import MachineError, StoreError
+from pipeline.core.files import READ_ONLY, atomic_directory, write_bytes
 from pipeline.extraction.plan import RowPlan
-from pipeline.files import READ_ONLY, atomic_directory, write_bytes
-from pipeline.store import layout
+from pipeline.features import layout
+from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.store.writer import entrance_file, key_array, row_offsets
 
 

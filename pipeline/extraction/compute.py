@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text
+from pipeline.core.errors import StoreError
+from pipeline.corpus.texts import Text
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.encoder.windows import encode_rows
-from pipeline.errors import StoreError
 from pipeline.extraction.plan import RowPlan, ShardWork, Texts, distinct_inputs
 from pipeline.extraction.recipes import windows_of
-from pipeline.store import layout
+from pipeline.features import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import StoreError
-from pipeline.store import layout
+from pipeline.core.errors import StoreError
+from pipeline.features import layout
+from pipeline.features.manifest import Manifest, read_manifest
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import Manifest, read_manifest
 
 
 def cost_of_layer(features: Path, layer: int, *, store_root: Path) -> str:

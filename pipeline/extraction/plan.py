@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text, parts
+from pipeline.core.errors import DataError
+from pipeline.corpus.texts import Text, parts
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.errors import DataError
+from pipeline.extraction.chunking import shard_boundaries
 from pipeline.extraction.recipes import windows_of
-from pipeline.store import layout
+from pipeline.features import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore
-from pipeline.store.shards import shard_boundaries
 
 _TOKENISE_TEXTS = 1000
 _TOKENISE_CHARACTERS = 1_000_000

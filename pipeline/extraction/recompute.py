@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.corpus.records import Text
+from pipeline.core.environment import choose_device, describe_machine, use_threads
+from pipeline.corpus.texts import Text
 from pipeline.encoder.windows import encode_rows
-from pipeline.environment import choose_device, describe_machine, use_threads
 from pipeline.extraction.plan import Texts
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
-from pipeline.store import layout
+from pipeline.features import layout
+from pipeline.features.reader import Features
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
-from pipeline.store.reader import Features
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.errors import StoreError
-from pipeline.extraction.adopt import adopt_files
-from pipeline.files import md5_file
-from pipeline.store import layout
-from pipeline.store.digests import Digests
+from pipeline.core.errors import StoreError
+from pipeline.core.files import md5_file
+from pipeline.core.lock import only_writer
+from pipeline.extraction.import_files import adopt_files
+from pipeline.features import layout
+from pipeline.features.hash_cache import Digests
+from pipeline.features.manifest import Manifest, read_manifest
 from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
-from pipeline.store.lock import only_writer
-from pipeline.store.manifest import Manifest, read_manifest
 
 _WORKPLACE = ".repair"
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from pipeline.core.environment import choose_device, describe_device, describe_machine, use_threads
+from pipeline.core.errors import EncoderError
+from pipeline.core.files import remove_temporaries
+from pipeline.core.lock import only_writer
 from pipeline.encoder.snapshot import EncoderSnapshot, read_snapshot
-from pipeline.environment import choose_device, describe_device, describe_machine, use_threads
-from pipeline.errors import EncoderError
-from pipeline.extraction.adopt import adopt_from_dvc
 from pipeline.extraction.assemble import assemble, free_bytes, refuse_full_disk
 from pipeline.extraction.compute import compute_missing, seconds_per_token
+from pipeline.extraction.import_files import adopt_from_dvc
 from pipeline.extraction.plan import (
     RowPlan,
     ShardWork,
@@ -26,14 +28,12 @@ from pipeline.extraction.plan import (
     read_rows,
 )
 from pipeline.extraction.recipes import encoder_of, tokenizer_of
-from pipeline.files import remove_temporaries
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.layers import resolve_layer
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.keys import Recipe
-from pipeline.store.layers import resolve_layer
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
-from pipeline.store.lock import only_writer
-from pipeline.store.settings import FeaturesSettings
 
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder

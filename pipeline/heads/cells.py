@@ -23,7 +23,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pipeline.environment import one_thread
+from pipeline.core.environment import one_thread
 from pipeline.heads.linear import unparted
 from pipeline.heads.packing import MINIMUM_ROWS, Walk
 

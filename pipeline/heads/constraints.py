@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.heads.targets import IGNORE
+from pipeline.tasks.targets import IGNORE
 
 Scheme = Literal["bio", "bioes"]
 

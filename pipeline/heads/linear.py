@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.environment import one_thread
+from pipeline.core.environment import one_thread
 
 _LEAST = 16
 """Rows, inputs and outputs below this send a product to kernels for small ones, which round by

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from pipeline.heads.constraints import allowed_sequences
 from pipeline.heads.crf import LinearChainCRF
 from pipeline.heads.dropout import dropout
+from pipeline.heads.layer_mix import LayerMix
 from pipeline.heads.linear import RowPureLinear
-from pipeline.heads.mix import LayerMix
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.pooling import AttentionPooling, pool
 from pipeline.heads.recurrent import RecurrentNetwork
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.words import WordLayout, read_words
+from pipeline.heads.word_layout import WordLayout, read_words
 
 
 class Head(nn.Module):

@@ -6,9 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.heads.tasks import Task
-from pipeline.params import Section
-from pipeline.training.settings import TrainingSettings
+from pipeline.core.params import Section
+from pipeline.heads.training_settings import TrainingSettings
+from pipeline.tasks.tasks import Task
 
 Combine = Literal["concat", "mix"]
 Pooling = Literal["cls", "last", "mean", "max", "attention"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.files import md5_file
+from pipeline.core.files import md5_file
 
 FOLDER = ".dir"
 """How the digest of a folder ends."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import canonical_json
+from pipeline.core.files import canonical_json
 from pipeline.lineage.git import Commit
-from pipeline.lineage.records import Stage
+from pipeline.lineage.lock_entries import Stage
 from pipeline.lineage.trace import Lineage
 from pipeline.lineage.versions import MATTER
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from pipeline.lineage.errors import LineageError
+from pipeline.core.errors import LineageError
 
 KEPT = ("--branches", "--tags", "--remotes", "HEAD")
 """The commits that a project keeps, as arguments of ``git log``."""

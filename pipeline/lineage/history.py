@@ -9,7 +9,7 @@ from functools import cached_property
 
 from pipeline.lineage.content import Content, parse_listing
 from pipeline.lineage.git import Git
-from pipeline.lineage.records import LOCK, POINTER, Item, Stage, parse_lock, parse_pointer
+from pipeline.lineage.lock_entries import LOCK, POINTER, Item, Stage, parse_lock, parse_pointer
 from pipeline.lineage.upstream import makers_of
 from pipeline.store.dvc_cache import DvcCache
 

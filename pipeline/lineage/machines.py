@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import StoreError
+from pipeline.core.errors import StoreError
+from pipeline.features import layout
+from pipeline.features.manifest import read_manifest_file
 from pipeline.lineage.content import parse_listing
-from pipeline.lineage.records import Item
-from pipeline.store import layout
+from pipeline.lineage.lock_entries import Item
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import read_manifest_file
 
 
 def machines_of(features: Item, cache: DvcCache, store_root: Path) -> list[dict[str, Any]]:

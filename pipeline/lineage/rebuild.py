@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.errors import LineageError
 from pipeline.lineage.content import FOLDER, parse_listing, read_content
-from pipeline.lineage.errors import LineageError
-from pipeline.lineage.records import Item, Stage
+from pipeline.lineage.lock_entries import Item, Stage
 from pipeline.lineage.upstream import Upstream, makers_of
 from pipeline.store.dvc_cache import DvcCache
 

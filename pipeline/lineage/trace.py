@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.core.errors import LineageError
 from pipeline.lineage.agreement import Agreement
 from pipeline.lineage.content import Content
-from pipeline.lineage.errors import LineageError
 from pipeline.lineage.git import EXPERIMENTS, KEPT, Commit, Git
 from pipeline.lineage.history import History, Place, workspace_items
-from pipeline.lineage.records import LOCK
+from pipeline.lineage.lock_entries import LOCK
 from pipeline.lineage.upstream import Upstream, find_upstream
 from pipeline.store.dvc_cache import DvcCache
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.lineage.records import Item, Stage
+from pipeline.lineage.lock_entries import Item, Stage
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.lineage.content import Content, parse_listing
 from pipeline.lineage.git import Git
-from pipeline.lineage.records import Item, Stage
+from pipeline.lineage.lock_entries import Item, Stage
 from pipeline.store.dvc_cache import DvcCache
 
 LOCK = "requirements/lock.txt"

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.evaluation.pairs import NONE, Pair
-from pipeline.evaluation.spans import OUTSIDE
+from pipeline.corpus.spans import OUTSIDE
+from pipeline.tasks.pairs import NONE, Pair
 
 MOST_LABELS = 24
 """Rows and columns of a matrix; labels beyond share the last one."""

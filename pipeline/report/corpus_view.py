@@ -7,18 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.evaluation.spans import OUTSIDE
-from pipeline.report.inputs import CorpusInput
+from pipeline.corpus.spans import OUTSIDE
+from pipeline.report.artefacts import CorpusInput
+from pipeline.report.page_tables import Cell, Column, Table, count_cell, flat, text_cell, value_cell
 from pipeline.report.plots import Plot, counts_spec
-from pipeline.report.tables import (
-    Cell,
-    Column,
-    Table,
-    count_cell,
-    flat,
-    text_cell,
-    value_cell,
-)
 
 MOST_CLASSES = 40
 """Classes of a label that are listed."""

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text, TextPair
+from pipeline.corpus.spans import OUTSIDE, entities
 from pipeline.corpus.storage import Labels
-from pipeline.evaluation.pairs import NONE, PAIRS
+from pipeline.corpus.texts import Text, TextPair
 from pipeline.evaluation.predictions import SPLITS, Predictions
-from pipeline.evaluation.spans import OUTSIDE, entities
 from pipeline.report.confusion import CellPlace, Matrix
 from pipeline.report.segments import MOST_WORDS, Segment, entity_segments, tag_segments
+from pipeline.tasks.pairs import NONE, PAIRS
 
 MOST_EXAMPLES = 1000
 """Of a head in the page; the wrong ones come first."""

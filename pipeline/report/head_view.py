@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text
-from pipeline.evaluation.pairs import PAIRS, Pair
+from pipeline.corpus.texts import Text
 from pipeline.evaluation.predictions import SPLITS
 from pipeline.evaluation.table import headlines, score_title
+from pipeline.report.artefacts import HeadInput, Rows
 from pipeline.report.confusion import Matrix, confusion_matrix
 from pipeline.report.examples import Example, examples
-from pipeline.report.inputs import HeadInput, Rows
-from pipeline.report.plots import Plot, calibration_spec, curves_spec, scatter_spec, shares_spec
-from pipeline.report.tables import (
+from pipeline.report.page_tables import (
     Cell,
     Column,
     Table,
@@ -25,6 +23,8 @@ from pipeline.report.tables import (
     text_cell,
     value_cell,
 )
+from pipeline.report.plots import Plot, calibration_spec, curves_spec, scatter_spec, shares_spec
+from pipeline.tasks.pairs import PAIRS, Pair
 
 _RIVALS = {"baseline": "baseline", "probe": "linear probe"}
 _DETAILS = ("per_class", "per_label", "per_tag", "per_type")

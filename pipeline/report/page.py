@@ -9,7 +9,7 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.files import canonical_json
+from pipeline.core.files import canonical_json
 from pipeline.report.examples import MOST_CHARACTERS
 from pipeline.report.view import View
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipeline.evaluation.spans import OUTSIDE, Span, entities
+from pipeline.corpus.spans import OUTSIDE, Span, entities
 
 MOST_WORDS = 300
 """Words of a sentence that are shown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.params import Section
+from pipeline.core.params import Section
 
 
 class ReportSettings(Section):

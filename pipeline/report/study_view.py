@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.inputs import Rows, StudyInput
+from pipeline.report.artefacts import Rows, StudyInput
+from pipeline.report.page_tables import Cell, Column, Table, text_cell, value_cell
 from pipeline.report.plots import Plot
 from pipeline.report.study_plots import layers_spec, trials_spec
-from pipeline.report.tables import Cell, Column, Table, text_cell, value_cell
 
 MOST_ROWS = 200
 """Rows of a study's table in the page."""

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.texts import Text
 from pipeline.evaluation.table import headlines, score_title
+from pipeline.report.artefacts import HeadInput, Inputs
 from pipeline.report.corpus_view import CorpusView, corpus_view, features_table
 from pipeline.report.examples import Example, shown_text
 from pipeline.report.head_view import HeadView, head_view
-from pipeline.report.inputs import HeadInput, Inputs
+from pipeline.report.page_tables import Column, Table, interval_cell, score_cell, text_cell
 from pipeline.report.plots import Plot, scores_spec
 from pipeline.report.segments import Segment
 from pipeline.report.study_view import StudyView, study_view
-from pipeline.report.tables import Column, Table, interval_cell, score_cell, text_cell
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import StoreError
-from pipeline.files import md5_file
-from pipeline.store import layout
+from pipeline.core.errors import StoreError
+from pipeline.core.files import md5_file
+from pipeline.features import layout
+from pipeline.features.manifest import Manifest, read_manifest_file
 from pipeline.store.links import Linker
-from pipeline.store.manifest import Manifest, read_manifest_file
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.files import atomic_file, canonical_json
-from pipeline.store import layout
-from pipeline.store.reader import Features
+from pipeline.core.files import atomic_file, canonical_json
+from pipeline.features import layout
+from pipeline.features.reader import Features
 
 
 def export_features(

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.store import layout
+from pipeline.features import layout
 
 FindFile = Callable[[str, str], Path | None]
 """Gives the path of a shard's file, or ``None`` where it is absent or damaged."""

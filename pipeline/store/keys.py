@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.corpus.records import Text, TextPair, parts
-from pipeline.files import canonical_json
-from pipeline.store import layout
+from pipeline.core.files import canonical_json
+from pipeline.corpus.texts import Text, TextPair, parts
+from pipeline.features import layout
 
 
 @dataclass(frozen=True)

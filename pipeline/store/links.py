@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from pipeline.files import READ_ONLY
+from pipeline.core.files import READ_ONLY
 
 _REFUSALS = {
     errno.EXDEV: "it is on another file system",

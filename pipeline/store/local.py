@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import READ_ONLY, remove_temporaries, write_bytes, write_text
-from pipeline.store import layout
-from pipeline.store.digests import MEMORY, Digests
+from pipeline.core.files import READ_ONLY, remove_temporaries, write_bytes, write_text
+from pipeline.features import layout
+from pipeline.features.hash_cache import MEMORY, Digests
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import StoreError
-from pipeline.store import layout
+from pipeline.core.errors import StoreError
+from pipeline.features import layout
+from pipeline.features.manifest import Manifest, read_manifest
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import Manifest, read_manifest
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import StoreError
-from pipeline.files import md5_file
-from pipeline.store.digests import Digests
+from pipeline.core.errors import StoreError
+from pipeline.core.files import md5_file
+from pipeline.features.hash_cache import Digests
+from pipeline.features.manifest import read_manifest
 from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import read_manifest
 
 
 @dataclass(frozen=True)

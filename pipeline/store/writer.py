@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.store import layout
-from pipeline.store.manifest import ShardEntry
+from pipeline.features import layout
+from pipeline.features.manifest import ShardEntry
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import TrainingError
-from pipeline.sweeps.records import TrialRecord
+from pipeline.core.errors import TrainingError
+from pipeline.sweeps.results import TrialRecord
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pipeline.sweeps.records import TrialRecord
+from pipeline.sweeps.results import TrialRecord
 from pipeline.sweeps.study import Proposal, Study
 from pipeline.sweeps.trial import RunTrial
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.params import Section
+from pipeline.core.params import Section
 
 
 class Dimension(Section):

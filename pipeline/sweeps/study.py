@@ -20,13 +20,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from pipeline.sweeps.basis import require_same_basis
-from pipeline.sweeps.records import (
-    StudyRecord,
-    TrialRecord,
-    read_study,
-    write_study,
-)
+from pipeline.sweeps.fingerprint import require_same_basis
+from pipeline.sweeps.results import StudyRecord, TrialRecord, read_study, write_study
 from pipeline.sweeps.settings import PrunerSettings, SweepSettings
 from pipeline.sweeps.space import Values, decoded, distributions, encoded
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import torch
 
-from pipeline.errors import TrainingError
-from pipeline.sweeps.records import SeedScore
+from pipeline.core.errors import TrainingError
+from pipeline.sweeps.results import SeedScore
 from pipeline.sweeps.space import trial_settings
+from pipeline.training.data import Material
 from pipeline.training.fit import train_seed
 from pipeline.training.loop import Epoch
-from pipeline.training.material import Material
 
 GivesUp = Callable[[int, float], bool]
 """Told an epoch of the first seed and the best dev score so far; whether to end the trial."""

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from pipeline.environment import flush_denormals, keep_freed_memory
-from pipeline.errors import IcehouseError, MachineError
+from pipeline.core.environment import flush_denormals, keep_freed_memory
+from pipeline.core.errors import IcehouseError, MachineError
 from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
-from pipeline.training.material import Material
+from pipeline.training.data import Material
 
 MakeMaterial = Callable[[], Material]
 """Opens what a worker learns from, in the worker; it must be possible to pickle it."""

@@ -1,1 +1,1 @@
-"""Training a head on cached features: batches, loop, checkpoint."""
+"""Training a head on cached features: batches, states, schedule, loop, fit."""

@@ -12,17 +12,17 @@ import torch
 
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import Features
+from pipeline.heads.decoding import answer
 from pipeline.heads.model import Head
+from pipeline.heads.scoring import Outputs
 from pipeline.heads.settings import HeadSettings
-from pipeline.inference.answers import answer
-from pipeline.inference.scoring import Outputs
-from pipeline.store.digests import Digests
-from pipeline.store.reader import Features
-from pipeline.training.dev_score import dev_score
-from pipeline.training.examples import HeadData, Split
+from pipeline.tasks.dataset import HeadData, Split
+from pipeline.tasks.dev_score import dev_score
+from pipeline.tasks.thresholds import best_thresholds
+from pipeline.training.data import Material
 from pipeline.training.loop import Epoch, assess, train
-from pipeline.training.material import Material
-from pipeline.training.thresholds import best_thresholds
 
 Row = dict[str, Any]
 

@@ -10,20 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.errors import TrainingError
+from pipeline.core.errors import TrainingError
 from pipeline.heads.model import Head
-from pipeline.inference.scoring import (
-    Outputs,
-    StatesSource,
-    logits_of,
-    outputs_of,
-    score,
-)
+from pipeline.heads.scoring import Outputs, StatesSource, logits_of, outputs_of, score
+from pipeline.heads.training_settings import TrainingSettings
+from pipeline.tasks.dataset import Split
 from pipeline.training.batches import epoch_batches
-from pipeline.training.examples import Split
 from pipeline.training.objective import class_weights, loss_of
 from pipeline.training.schedule import rate_factor
-from pipeline.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.heads.model import Head
-from pipeline.heads.targets import IGNORE
-from pipeline.heads.words import WordLayout
+from pipeline.heads.word_layout import WordLayout
+from pipeline.tasks.targets import IGNORE
 
 
 def loss_of(
@@ -65,7 +65,7 @@ def class_weights(head: Head, targets: Sequence[npt.NDArray[np.generic]]) -> Ten
 
     Args:
         head: whose labels they are.
-        targets: of the training split, as ``pipeline.heads.targets`` gives them.
+        targets: of the training split, as ``pipeline.tasks.targets`` gives them.
     """
     labels = len(head.names)
     if head.settings.task == "multilabel_classification":

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.environment import one_thread
-from pipeline.inference.scoring import StatesSource
-from pipeline.store.reader import Features
+from pipeline.core.environment import one_thread
+from pipeline.features.reader import Features
+from pipeline.heads.scoring import StatesSource
 
 _GPU_SHARE = 0.5
 

@@ -11,21 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.corpus.prepare import PreparedCorpus
-from pipeline.corpus.records import Example, Label, Text, TextPair
-from pipeline.corpus.report import Tally
-from pipeline.corpus.storage import (
-    LABELS,
-    LABELS_META,
-    TEXTS,
-    read_labels,
-    read_texts,
-    write_corpus,
-    write_labels,
-    write_texts,
-)
-from pipeline.corpus.survey import RepeatedInputs
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
+from pipeline.corpus.storage import LABELS, LABELS_META, TEXTS, read_labels, read_texts
+from pipeline.corpus.texts import Label, Text, TextPair
+from pipeline.ingest.counts import Tally
+from pipeline.ingest.prepare import PreparedCorpus
+from pipeline.ingest.rows import Example
+from pipeline.ingest.scan import RepeatedInputs
+from pipeline.ingest.writer import write_corpus, write_labels, write_texts
 
 SEPARATORS = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
 characters = st.characters(exclude_categories=("Cs",)) | st.sampled_from(SEPARATORS + '"\\\ufeff\0')

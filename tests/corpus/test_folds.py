@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Run, by_fold, require_splits, run_names
-from pipeline.corpus.prepare import prepare
-from pipeline.corpus.records import Example
-from pipeline.corpus.settings import CorpusSettings, SplitSettings
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
+from pipeline.ingest.prepare import prepare
+from pipeline.ingest.rows import Example
+from pipeline.ingest.settings import CorpusSettings, SplitSettings
 
 
 def labels(splits: list[str]) -> Labels:

@@ -12,9 +12,9 @@ from conftest import VOCABULARY
 from encoded import bits, rows_of_lengths, states_of
 from families import CONFIGURATIONS, DEPTH, PADDED, materialise_family
 
+from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.errors import EncoderError
 
 CPU = torch.device("cpu")
 LAYERS = range(DEPTH + 1)

@@ -11,10 +11,10 @@ import torch
 from conftest import VOCABULARY, random_sentences
 from encoded import states_of
 
+from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.packing import DUMMY_TOKENS, dummy_lengths
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.errors import EncoderError
 
 CPU = torch.device("cpu")
 DEPTH = 3

@@ -7,11 +7,11 @@ import pytest
 import torch
 from families import materialise_family
 
+from pipeline.core.environment import GPU_TOKENS, gpu_tokens
+from pipeline.core.errors import MachineError
 from pipeline.encoder import forward
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import TokenisedRow
-from pipeline.environment import GPU_TOKENS, gpu_tokens
-from pipeline.errors import MachineError
 
 CPU = torch.device("cpu")
 

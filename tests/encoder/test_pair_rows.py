@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabularies import tokenizer_of, with_tokenizer
 
-from pipeline.corpus.records import TextPair
+from pipeline.core.errors import EncoderError
+from pipeline.corpus.texts import TextPair
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
 from pipeline.encoder.tokenise import RowTokenizer, longest_first
-from pipeline.errors import EncoderError
 
 MAX_LENGTHS = [4, 5, 9, 16, None]
 texts = st.lists(

@@ -11,12 +11,12 @@ import torch
 from encoded import bits, rows_of_lengths, states_of
 from families import CONFIGURATIONS, materialise_family
 
+from pipeline.core.errors import MachineError
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.errors import MachineError
 from pipeline.extraction.recipes import encoder_of
 from pipeline.extraction.run import recipe_of
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
 
 CPU = torch.device("cpu")
 TOLERANCE = 0.1

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import write_tiny_bert
 
+from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import (
@@ -24,9 +25,8 @@ from pipeline.encoder.snapshot import (
     source_files,
 )
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.errors import EncoderError
 from pipeline.extraction.run import recipe_of
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,8 +10,8 @@ from conftest import VOCABULARY, random_sentences
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.errors import EncoderError
 from pipeline.encoder.tokenise import SPECIAL, RowTokenizer
-from pipeline.errors import EncoderError
 
 AWKWARD = [
     "",

@@ -8,15 +8,8 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from scipy.stats import pearsonr
 
 from pipeline.evaluation import bootstrap
-from pipeline.evaluation.bootstrap import (
-    Difference,
-    Interval,
-    Sample,
-    draw,
-    interval,
-    paired_bootstrap,
-)
-from pipeline.evaluation.samples import class_sample, regression_sample
+from pipeline.evaluation.bootstrap import Difference, Interval, draw, interval, paired_bootstrap
+from pipeline.tasks.resampling import Sample, class_sample, regression_sample
 
 
 def mean_of(values: np.ndarray) -> Sample:

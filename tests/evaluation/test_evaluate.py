@@ -25,15 +25,15 @@ from evaluated import (
 )
 from import_graph import ROOT
 
+from pipeline.core.errors import DataError
+from pipeline.core.files import canonical_json
 from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
-from pipeline.evaluation.calibration import calibration
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
-from pipeline.evaluation.samples import class_sample, entity_sample, multilabel_sample, tags_sample
-from pipeline.files import canonical_json
+from pipeline.tasks.calibration import calibration
+from pipeline.tasks.resampling import class_sample, entity_sample, multilabel_sample, tags_sample
 
 
 @pytest.mark.parametrize("kind", VALUES)

@@ -14,15 +14,15 @@ from import_graph import ROOT
 from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, f1_score
 
+from pipeline.core.errors import DataError
+from pipeline.core.files import canonical_json
 from pipeline.corpus.folds import Fold, Run, by_fold
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
-from pipeline.evaluation.calibration import calibration
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import Predictions, by_id
-from pipeline.evaluation.samples import class_sample
-from pipeline.files import canonical_json
+from pipeline.tasks.calibration import calibration
+from pipeline.tasks.resampling import class_sample
 
 ROWS, FOLDS = 120, 4
 rng = np.random.default_rng(7)

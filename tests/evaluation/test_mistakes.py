@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.corpus.records import TextPair
 from pipeline.corpus.storage import Labels
+from pipeline.corpus.texts import TextPair
 from pipeline.evaluation.mistakes import mistakes
 
 CLASSES = Labels(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Run, by_fold
 from pipeline.corpus.storage import Labels
-from pipeline.errors import DataError
 from pipeline.evaluation.predictions import (
     by_id,
     out_of_fold,

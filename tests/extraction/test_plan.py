@@ -6,8 +6,8 @@ from conftest import random_sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.errors import DataError
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.errors import DataError
 from pipeline.extraction import plan as plan_module
 from pipeline.extraction.plan import RowPlan, length_report, plan_rows, plan_work, read_rows
 from pipeline.store.index import RowIndex

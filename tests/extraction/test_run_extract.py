@@ -17,9 +17,9 @@ import torch
 from conftest import random_sentences
 from pipelines import extracted, labelled, prepared
 
+from pipeline.core.errors import DataError, EncoderError, StoreError
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.errors import DataError, EncoderError, StoreError
-from pipeline.store.reader import open_features
+from pipeline.features.reader import open_features
 
 Sentences = list[tuple[str, ...]]
 

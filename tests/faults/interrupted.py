@@ -93,7 +93,7 @@ def _train(project: Path, moment: str | None) -> None:
     if moment == "epoch":
         _replace(train.click, "echo", _die)
     elif moment == "weights":
-        _replace("pipeline.inference.checkpoint", "readable_json", _die)
+        _replace("pipeline.heads.checkpoint", "readable_json", _die)
     elif moment == "description":
         _replace(train, "save_head", _then_die(train.save_head))
     elif moment == "predictions":

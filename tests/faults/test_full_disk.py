@@ -11,7 +11,7 @@ from interrupted import start
 from pipelines import labelled, prepared
 from tracked import digests
 
-from pipeline.store.digests import Digests
+from pipeline.features.hash_cache import Digests
 from pipeline.store.local import all_stores
 
 SENTENCES = random_sentences(150)

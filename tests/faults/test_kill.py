@@ -16,9 +16,9 @@ from interrupted import start
 from pipelines import labelled, prepared
 from tracked import digests
 
-from pipeline.store.digests import Digests
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import open_features
 from pipeline.store.local import LocalStore, all_stores
-from pipeline.store.reader import open_features
 
 KILLS = int(os.environ.get("ICEHOUSE_KILLS", "15"))
 SENTENCES = random_sentences(250)

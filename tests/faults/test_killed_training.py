@@ -15,7 +15,7 @@ from interrupted import MOMENTS, start_training
 from pipelines import extracted, head_settings, prepared
 from tracked import digests
 
-from pipeline.inference.checkpoint import load_head
+from pipeline.heads.checkpoint import load_head
 
 KILLS = int(os.environ.get("ICEHOUSE_KILLS", "3"))
 OUTPUTS = ("model", "history.csv", "scores.csv", "layers.csv")

@@ -8,11 +8,12 @@ import torch
 from pipelines import head_settings
 from torch import Tensor, nn
 
-from pipeline.heads.mix import LayerMix
+from pipeline.heads.layer_mix import LayerMix
 from pipeline.heads.model import Head
 from pipeline.heads.packing import pack_batch
-from pipeline.heads.tasks import Task
-from pipeline.heads.words import WordLayout, Words, lay_out_words
+from pipeline.heads.word_layout import WordLayout, lay_out_words
+from pipeline.tasks.tasks import Task
+from pipeline.tasks.words import Words
 
 TASKS: tuple[Task, ...] = get_args(Task)
 LENGTHS = [4, 1, 7, 2]

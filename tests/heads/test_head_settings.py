@@ -7,8 +7,8 @@ from pipelines import head_settings
 from pydantic import ValidationError
 
 from pipeline.heads.settings import METRICS, HeadSettings
-from pipeline.heads.tasks import LABEL_KINDS, Task
-from pipeline.training.settings import Metric
+from pipeline.heads.training_settings import Metric
+from pipeline.tasks.tasks import LABEL_KINDS, Task
 
 TASKS: tuple[Task, ...] = get_args(Task)
 TEXT: dict[str, Any] = head_settings("sequence_classification").model_dump()

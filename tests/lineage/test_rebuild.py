@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from repository import Repository, md5
 
-from pipeline.lineage.errors import LineageError
+from pipeline.core.errors import LineageError
+from pipeline.lineage.lock_entries import Item, Stage
 from pipeline.lineage.machines import why_different
 from pipeline.lineage.rebuild import clone_of, lacking, plan_rebuild, provide
-from pipeline.lineage.records import Item, Stage
 from pipeline.lineage.upstream import Upstream, find_upstream
 from pipeline.store.dvc_cache import DvcCache
 

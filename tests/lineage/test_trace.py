@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from repository import Repository, md5
 
+from pipeline.core.errors import LineageError
 from pipeline.lineage.content import Content, folder_digest, read_content
 from pipeline.lineage.describe import Versions, describe, rebuild_commands
-from pipeline.lineage.errors import LineageError
 from pipeline.lineage.git import Git
 from pipeline.lineage.trace import Lineage, trace
 from pipeline.lineage.versions import encoders_of, pinned, torch_of_head

@@ -10,7 +10,7 @@ import pytest
 from import_graph import ROOT
 from written import CORPUS, HOSTILE, KINDS, SCRIPT, WORDS, read_all, write_all
 
-from pipeline.report.inputs import Inputs
+from pipeline.report.artefacts import Inputs
 from pipeline.report.page import render_page, script_json
 from pipeline.report.view import make_view
 

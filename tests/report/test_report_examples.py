@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 from written import BIO, KINDS, WORDS, read_all, write_all
 
-from pipeline.corpus.records import TextPair
-from pipeline.evaluation.pairs import PAIRS
+from pipeline.corpus.texts import TextPair
 from pipeline.report.confusion import confusion_matrix
 from pipeline.report.examples import MOST_CHARACTERS, examples, shown_text
+from pipeline.tasks.pairs import PAIRS
 
 
 @pytest.fixture(scope="module")

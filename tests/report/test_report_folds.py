@@ -13,8 +13,8 @@ from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import read_runs, run_files
+from pipeline.report.artefacts import HeadInput, Places
 from pipeline.report.head_view import HeadView, head_view
-from pipeline.report.inputs import HeadInput, Places
 
 
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.report.tables import (
+from pipeline.report.page_tables import (
     count_cell,
     flat,
     interval_cell,

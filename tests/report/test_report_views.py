@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from written import KINDS, read_all, write_all
 
+from pipeline.report.artefacts import CorpusInput, StudyInput
 from pipeline.report.corpus_view import MOST_CLASSES, corpus_view, features_table
 from pipeline.report.head_view import head_view
-from pipeline.report.inputs import CorpusInput, StudyInput
 from pipeline.report.study_view import MOST_ROWS, study_view
 from pipeline.report.view import make_view
 

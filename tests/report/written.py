@@ -12,12 +12,12 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.files import md5_file
 from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
-from pipeline.files import md5_file
-from pipeline.report.inputs import Inputs, Places, read_inputs
+from pipeline.report.artefacts import Inputs, Places, read_inputs
 
 SCRIPT = "<script>document.title = 'broken'</script>"
 HOSTILE = (

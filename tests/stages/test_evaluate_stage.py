@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from import_graph import ROOT
 
 from stages.evaluate import main
 
@@ -39,7 +38,14 @@ def prepare(folder: Path, kind: str, gold: list[Any], rows: list[dict[str, Any]]
     for seed in (13, 14):
         write_lines(folder / "model" / "predictions" / f"seed_{seed}.jsonl", predicted)
     write_lines(folder / "probe.jsonl", predicted)
-    (folder / "model" / "head.json").write_text('{"fold": null, "seed": 14}', encoding="utf-8")
+    write_head(folder / "model" / "head.json", seed=14)
+
+
+def write_head(path: Path, *, seed: int | None, fold: int | None = None) -> None:
+    settings = {"label": "topic", "training": {"seeds": [13, 14]}}
+    path.write_text(
+        json.dumps({"fold": fold, "seed": seed, "settings": settings}), encoding="utf-8"
+    )
 
 
 def sure(label: str) -> dict[str, Any]:
@@ -64,10 +70,7 @@ def run(folder: Path, *more: str) -> Result:
         "mistakes": "out/mistakes.jsonl",
     }
     given = [word for name, path in options.items() for word in (f"--{name}", str(folder / path))]
-    params = (ROOT / "tests" / "params.yaml").read_text(encoding="utf-8")
-    path = folder / "params.yaml"
-    path.write_text(params.replace("seeds: [13]", "seeds: [13, 14]"), encoding="utf-8")
-    return CliRunner().invoke(main, ["news_topic", *given, "--params", str(path), *more])
+    return CliRunner().invoke(main, ["news_topic", *given, *more])
 
 
 def test_all_files_are_written(classes: Path) -> None:
@@ -110,11 +113,18 @@ def test_the_same_files_come_out_again(classes: Path) -> None:
 
 def test_a_head_that_names_no_run_is_refused(classes: Path) -> None:
     head = classes / "model" / "head.json"
-    for text in ("{}", "[]", "half", '{"fold": null, "seed": null}', '{"fold": 1, "seed": 14}'):
-        head.write_text(text, encoding="utf-8")
+    for seed, fold in ((None, None), (15, None), (14, 1)):
+        write_head(head, seed=seed, fold=fold)
         result = run(classes)
         assert result.exit_code == 2
         assert result.output == f"error: {head}: names no run of the head; run `dvc repro`\n"
+    for text in ("{}", "[]", "half", '{"fold": null, "seed": 14}'):
+        head.write_text(text, encoding="utf-8")
+        result = run(classes)
+        assert result.exit_code == 2
+        assert (
+            result.output == f"error: {head}: is damaged, or of another version; run `dvc repro`\n"
+        )
     head.unlink()
     assert run(classes).output == f"error: {head}: no such file; run `dvc repro`\n"
 

@@ -11,7 +11,7 @@ import pytest
 from dvc_project import Project
 from tracked import flip
 
-from pipeline.files import md5_file
+from pipeline.core.files import md5_file
 
 
 @pytest.fixture(scope="module")

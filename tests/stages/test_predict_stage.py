@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pipelines import extracted, fit, head_settings, prepared
 
-from pipeline.inference.checkpoint import save_head
+from pipeline.heads.checkpoint import save_head
 from stages.predict import main
 
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from import_graph import ROOT
 from tqdm import tqdm
 
-from pipeline.errors import DataError
-from stages.command import LongCommand, StageCommand
+from pipeline.core.command import LongCommand, StageCommand
+from pipeline.core.errors import DataError
 from stages.samples import main as samples
 
 

@@ -17,14 +17,14 @@ from conftest import random_sentences, write_tiny_bert
 from pipelines import labelled, prepared
 from tracked import digests, flip, track
 
+from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
 from pipeline.extraction.run import extract
-from pipeline.files import sha256_file
-from pipeline.store.reader import open_features
-from pipeline.store.settings import FeaturesSettings
+from pipeline.extraction.settings import FeaturesSettings
+from pipeline.features.reader import open_features
 from stages.store import main
 
 FLIPS = int(os.environ.get("ICEHOUSE_FLIPS", "40"))

@@ -9,9 +9,9 @@ import pytest
 from pipelines import extracted, prepared
 from tracked import flip, track
 
+from pipeline.features.reader import open_features
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.links import Linker
-from pipeline.store.reader import open_features
 
 
 @pytest.fixture(scope="module")

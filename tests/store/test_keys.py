@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.corpus.records import TextPair, parts
+from pipeline.corpus.texts import TextPair, parts
 from pipeline.store.keys import Recipe, row_key, shard_name
 
 RECIPE = Recipe(

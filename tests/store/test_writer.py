@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.files import write_bytes
-from pipeline.store import layout
-from pipeline.store.manifest import ShardEntry
+from pipeline.core.files import write_bytes
+from pipeline.features import layout
+from pipeline.features.manifest import ShardEntry
 from pipeline.store.writer import (
     ShardTokens,
     entrance_file,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from import_graph import ROOT
 
 from pipeline.sweeps.experiments import overrides
-from pipeline.sweeps.records import TrialRecord
+from pipeline.sweeps.results import TrialRecord
 
 SWEEP: dict[str, Any] = {
     "head": "tweet_entities",

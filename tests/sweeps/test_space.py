@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipelines import head_settings
 
-from pipeline.params import ParamsFile
+from pipeline.core.params import ParamsFile
 from pipeline.sweeps.settings import Dimension
 from pipeline.sweeps.space import (
     decoded,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import MachineError, ParameterError
-from pipeline.sweeps.records import TrialRecord, read_study
+from pipeline.core.errors import MachineError, ParameterError
+from pipeline.sweeps.results import TrialRecord, read_study
 from pipeline.sweeps.run import sweep
 from pipeline.sweeps.settings import SweepSettings
 from pipeline.sweeps.study import Proposal, Study
@@ -186,7 +186,7 @@ def no_material() -> Any:
 
 
 def unreadable() -> Any:
-    from pipeline.errors import StoreError
+    from pipeline.core.errors import StoreError
 
     raise StoreError("features are damaged")
 

@@ -12,15 +12,15 @@ import pytest
 import torch
 from pipelines import extracted, fit, head_data, head_settings, prepared
 
+from pipeline.core.errors import StoreError, TrainingError
+from pipeline.core.files import canonical_json
 from pipeline.corpus.storage import read_labels
-from pipeline.errors import StoreError, TrainingError
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.files import canonical_json
-from pipeline.heads.tasks import Task
-from pipeline.inference.checkpoint import load_head, save_head
-from pipeline.store.reader import open_features
+from pipeline.features.reader import open_features
+from pipeline.heads.checkpoint import load_head, save_head
+from pipeline.tasks.dev_score import dev_score
+from pipeline.tasks.tasks import Task
 from pipeline.training import batches
-from pipeline.training.dev_score import dev_score
 from pipeline.training.fit import new_head
 from pipeline.training.loop import Epoch, assess, train
 from pipeline.training.states import MappedStates

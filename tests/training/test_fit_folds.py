@@ -12,16 +12,16 @@ import torch
 from conftest import random_sentences
 from pipelines import extracted, fit, head_settings, labelled, prepared
 
+from pipeline.core.errors import DataError
+from pipeline.core.files import canonical_json
 from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import Labels, read_labels, read_texts
-from pipeline.errors import DataError
-from pipeline.files import canonical_json
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
-from pipeline.heads.tasks import Task
-from pipeline.store.digests import Digests
-from pipeline.store.reader import open_features
+from pipeline.tasks.tasks import Task
+from pipeline.training import data as training_data
 from pipeline.training import fit as fitting
-from pipeline.training import material
 from pipeline.training.fit import FittedHead, fit_head
 from pipeline.training.loop import train
 
@@ -155,13 +155,13 @@ def test_states_are_opened_once_for_all_folds(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
-    original = material.open_states
+    original = training_data.open_states
 
     def counting(*arguments: Any) -> Any:
         opened.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(material, "open_states", counting)
+    monkeypatch.setattr(training_data, "open_states", counting)
     fit(folder, CLASSES)
     assert len(opened) == 1
 

@@ -12,9 +12,10 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from pipeline.heads.model import Head
-from pipeline.heads.targets import IGNORE
-from pipeline.heads.tasks import Task
-from pipeline.heads.words import WordLayout, Words, lay_out_words
+from pipeline.heads.word_layout import WordLayout, lay_out_words
+from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.tasks import Task
+from pipeline.tasks.words import Words
 from pipeline.training.objective import class_weights, loss_of
 
 NAMES = ["B-x", "I-x", "O"]

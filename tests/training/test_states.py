@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pipelines import extracted, labelled, prepared
 from tracked import digests
 
-from pipeline.errors import StoreError
-from pipeline.store.reader import Features, open_features
+from pipeline.core.errors import StoreError
+from pipeline.features.reader import Features, open_features
 from pipeline.training.states import HeldStates, MappedStates, open_states
 
 CPU = torch.device("cpu")

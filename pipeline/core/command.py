@@ -1,0 +1,95 @@
+"""What all stages share: how a problem that the user can act on leaves the program."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from pipeline.core.errors import IcehouseError
+
+PARAMS = click.option(
+    "--params",
+    "params_path",
+    type=click.Path(path_type=Path),
+    default="params.yaml",
+    show_default=True,
+    help="The file of parameters.",
+)
+
+
+_SPACE = "nothing half-written was left: free some space, and run it again to go on"
+_RIGHTS = "give this user the right to it, or choose another place"
+_ADVICE = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+}
+"""What the system refuses and the user can mend; any other error of the system is a bug."""
+
+
+class StageCommand(click.Command):
+    """A command that ends in one line and exit code 2 where the user can mend the cause."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the stage; errors of the pipeline become ``error: <what, where, what to do>``."""
+        try:
+            return super().invoke(ctx)
+        except IcehouseError as error:
+            click.echo(f"error: {error}", err=True)
+            return ctx.exit(2)
+        except OSError as error:
+            if error.errno not in _ADVICE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"error: {place}{error.strerror}; {_ADVICE[error.errno]}", err=True)
+            return ctx.exit(2)
+
+
+class LongCommand(StageCommand):
+    """A command that may take long: it says what it does, or with ``--quiet`` only how it ended.
+
+    The option has an environment variable, because DVC's commands are in ``dvc.yaml``, and a
+    command that is written otherwise is a stage that runs again.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        quiet = click.Option(
+            ["--quiet"],
+            is_flag=True,
+            envvar="ICEHOUSE_QUIET",
+            show_envvar=True,
+            help="Print the last line and errors; show no progress.",
+        )
+        self.params.append(quiet)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the stage; see ``StageCommand``."""
+        if not ctx.params.pop("quiet"):
+            return super().invoke(ctx)
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(_PlainErrors(sys.stderr)):
+            result = super().invoke(ctx)
+        for line in said.getvalue().splitlines()[-1:]:
+            click.echo(line)
+        return result
+
+
+class _PlainErrors(io.TextIOBase):
+    """Standard error that is no terminal: bars are not drawn on it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()

@@ -1,0 +1,219 @@
+"""Where the pipeline runs is not a parameter: device, threads and store come from the environment.
+
+``ICEHOUSE_DEVICE``      ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
+``ICEHOUSE_THREADS``     CPU threads of torch; by default torch's own choice.
+``ICEHOUSE_GPU_TOKENS``  tokens that a GPU encodes at once: 16384, or fewer where memory is short.
+``FEATURE_STORE``        folder of the local feature store; by default ``.features`` at the root of
+                         the main checkout, which DVC names in ``DVC_ROOT``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.core.errors import MachineError
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_THREADS = 1024
+GPU_TOKENS = 16384
+
+# Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 1 << 30
+
+_MOST_FILES = (1 << 16, 10240)
+
+
+def store_path() -> Path:
+    """Folder of the local feature store, absolute; it may not exist yet."""
+    chosen = os.environ.get("FEATURE_STORE")
+    if chosen:
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError:
+            raise MachineError(f"FEATURE_STORE={chosen}: there is no such user") from None
+    return project_root() / ".features"
+
+
+def project_root() -> Path:
+    """The main checkout, also in an experiment that runs in a folder of its own; absolute."""
+    root = os.environ.get("DVC_ROOT")
+    if root:
+        return Path(root).absolute()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".dvc").is_dir():
+            return folder
+    return here
+
+
+def use_threads() -> int:
+    """Applies ``ICEHOUSE_THREADS`` to torch and returns the number of threads in use.
+
+    Raises:
+        MachineError: the variable is not a whole number of at least 1.
+    """
+    import torch
+
+    asked = os.environ.get("ICEHOUSE_THREADS")
+    if asked:
+        if not (asked.isascii() and asked.isdigit()) or not 1 <= int(asked) <= MOST_THREADS:
+            raise MachineError(
+                f"ICEHOUSE_THREADS={asked}: must be a whole number from 1 to {MOST_THREADS}"
+            )
+        torch.set_num_threads(int(asked))
+    return torch.get_num_threads()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keeps torch to one thread, for operations that are too short to share.
+
+    Threads that sleep in between cost more to wake than they bring, and threads that do not sleep
+    bring everything to a halt where another process wants their core.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    if threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def flush_denormals() -> None:
+    """Lets CPUs take numbers below 1e-38 for zero; to be called before torch computes anything.
+
+    Gradients that go back from one end of a long text to the other become that small, and a product
+    with them takes ten times as long as any other.
+    """
+    import torch
+
+    torch.set_flush_denormal(True)
+
+
+def keep_freed_memory() -> None:
+    """Tells the C library to keep memory that is freed, where it is glibc.
+
+    A training step asks for the same megabytes again and again. Given back to the system in
+    between, they have to be zeroed and mapped anew each time: a fifth of the time on long texts.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+        mallopt(option, _KEPT_BYTES)
+
+
+def allow_open_files() -> None:
+    """Lets the process open as many files as the system lets it ask for.
+
+    Every shard that is mapped into memory stays open, each layer by itself. Programs are started
+    with 1024 files, 256 on a Mac, because of an old call that the pipeline does not use.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in _MOST_FILES:
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+            with suppress(OSError, ValueError):  # a Mac may have a limit below the one it tells
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+                return
+
+
+def gpu_tokens() -> int:
+    """Tokens that a GPU encodes at once: ``ICEHOUSE_GPU_TOKENS``, or a number that fits most.
+
+    Raises:
+        MachineError: the variable is not a whole number of at least 16.
+    """
+    asked = os.environ.get("ICEHOUSE_GPU_TOKENS")
+    if not asked:
+        return GPU_TOKENS
+    if not (asked.isascii() and asked.isdigit()) or int(asked) < 16:
+        raise MachineError(f"ICEHOUSE_GPU_TOKENS={asked}: must be a whole number of at least 16")
+    return int(asked)
+
+
+def choose_device() -> torch.device:
+    """The device to compute on: ``ICEHOUSE_DEVICE``, else CUDA, else MPS, else the CPU.
+
+    Raises:
+        MachineError: the asked device is not a device, or is not on this machine.
+    """
+    import torch
+
+    asked = os.environ.get("ICEHOUSE_DEVICE")
+    if not asked:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+    except RuntimeError:
+        raise MachineError(
+            f"ICEHOUSE_DEVICE={asked}: not a device; use cuda, cuda:<number>, mps or cpu"
+        ) from None
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise MachineError(
+            f"ICEHOUSE_DEVICE={asked}: this machine has no such device; unset it or use cpu"
+        )
+    return device
+
+
+def describe_device(device: torch.device, threads: int) -> str:
+    """The device in words, and why it is no GPU where one is here."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type != "cpu":
+        return str(device)
+    words = f"{threads} thread{'s' if threads > 1 else ''}"
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        words += "; ICEHOUSE_DEVICE keeps it off the GPU"
+    elif any(path.exists() for path in (Path("/dev/kfd"), *Path("/dev").glob("nvidia[0-9]*"))):
+        words += f"; there is a GPU, but torch {torch.__version__} cannot use it"
+    return f"cpu ({words})"
+
+
+def describe_machine(device: torch.device, threads: int) -> dict[str, Any]:
+    """What decides the last bits of a value: for logs, and never for files that are hashed."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": threads,
+        "torch": torch.__version__,
+        "cpu": _cpu(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Features as training reads them: the file format, its checksums and its reader."""

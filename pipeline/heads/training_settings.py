@@ -1,0 +1,59 @@
+"""The settings of a head's ``training``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.core.params import Section
+
+Metric = Literal[
+    "macro_f1",
+    "micro_f1",
+    "accuracy",
+    "mean_average_precision",
+    "entity_f1",
+    "word_accuracy",
+    "spearman",
+    "pearson",
+    "rmse",
+]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class TrainingSettings(Section):
+    """How a head is fitted: AdamW, early stopping on the dev score.
+
+    Attributes:
+        epochs: most passes over the training split.
+        batch_size: texts per step.
+        learning_rate: of AdamW, at its highest.
+        schedule: how the rate goes on after the warm-up: ``constant``, or down to zero at the last
+            epoch in a straight line (``linear``) or as half a cosine (``cosine``).
+        warmup: share of all steps in which the rate climbs from zero.
+        weight_decay: of AdamW.
+        gradient_clip: largest norm of all gradients together.
+        class_weights: ``balanced`` weighs each class by the inverse of how often it occurs.
+        metric: the dev score that the best epoch, and of several seeds the best, is chosen by.
+        patience: epochs without a better dev score before training stops.
+        seeds: one training each, of initial weights, order and dropout.
+    """
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "linear", "cosine"]
+    warmup: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    gradient_clip: float = Field(gt=0)
+    class_weights: Literal["balanced"] | None
+    metric: Metric
+    patience: int = Field(ge=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("'seeds' names a seed twice")
+        return self

@@ -1,0 +1,1 @@
+"""Raw files to prepared corpora: one module per format, validation, splits, the report."""

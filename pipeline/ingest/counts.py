@@ -1,0 +1,172 @@
+"""What a user should know of a corpus: counts, balance, and what looks wrong without being it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.corpus.schemes import OUTSIDE, is_tag
+from pipeline.corpus.texts import Label
+from pipeline.ingest.problems import show
+
+_UNBALANCED = 0.95
+_NEARLY_ALL = 0.5
+_MANY = 100
+
+
+@dataclass
+class Tally:
+    """What reading rows did besides.
+
+    Attributes:
+        dropped: rows left out for lack of text.
+        skipped_lines: lines left out as ``skip_lines`` says.
+        repaired: by label, rows whose entity tags were repaired.
+    """
+
+    dropped: int = 0
+    skipped_lines: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self.dropped = self.skipped_lines = 0
+        self.repaired.clear()
+
+
+class Spread:
+    """Count, mean and deviation of numbers, one at a time (Welford 1962)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = 0.0
+        self._squares = 0.0
+        self.minimum = math.inf
+        self.maximum = -math.inf
+
+    def add(self, number: float) -> None:
+        """Takes in a number."""
+        self.count += 1
+        difference = number - self.mean
+        self.mean += difference / self.count
+        self._squares += difference * (number - self.mean)
+        self.minimum, self.maximum = min(self.minimum, number), max(self.maximum, number)
+
+    def summary(self) -> dict[str, float]:
+        """Ready for JSON; empty without numbers. The deviation is that of a whole population."""
+        if not self.count:
+            return {}
+        return {
+            "count": self.count,
+            "mean": self.mean,
+            "deviation": math.sqrt(max(self._squares, 0.0) / self.count),
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+        }
+
+
+class LabelCounts:
+    """How often each class or tag occurs in each split, and how numbers are spread."""
+
+    def __init__(self, kinds: Mapping[str, str], splits: Sequence[str]) -> None:
+        self._kinds = kinds
+        self._splits = splits
+        self._counts = {name: {s: Counter[str]() for s in splits} for name in kinds}
+        self._spreads = {name: {s: Spread() for s in splits} for name in kinds}
+
+    def add(self, labels: Mapping[str, Label], split: str) -> None:
+        """Takes in the labels of one row."""
+        for name in self._kinds:
+            label = labels[name]
+            if isinstance(label, float):
+                self._spreads[name][split].add(label)
+            else:
+                self._counts[name][split].update([label] if isinstance(label, str) else label)
+
+    def summary(self) -> dict[str, Any]:
+        """By label and split, ready for JSON."""
+        return {
+            name: {
+                split: self._spreads[name][split].summary()
+                if kind == "number"
+                else dict(sorted(self._counts[name][split].items()))
+                for split in self._splits
+            }
+            for name, kind in self._kinds.items()
+        }
+
+    def balance(self) -> dict[str, Any]:
+        """Of labels with classes: how many there are, and the shares of the extremes."""
+        result = {}
+        for name, kind in self._kinds.items():
+            counts = self._total(name)
+            if kind not in ("class", "classes") or not counts:
+                continue
+            most, least = max(counts, key=_most(counts)), min(counts, key=_least(counts))
+            total = counts.total()
+            result[name] = {
+                "classes": len(counts),
+                "most_frequent": {"class": most, "share": round(counts[most] / total, 4)},
+                "least_frequent": {"class": least, "share": round(counts[least] / total, 4)},
+            }
+        return result
+
+    def warnings(self) -> list[str]:
+        """What looks wrong with the labels."""
+        found: list[str] = []
+        for name, kind in self._kinds.items():
+            if kind != "number":
+                found += [f"label {show(name)}: {what}" for what in self._unseen(name)]
+            if kind in ("class", "classes"):
+                found += [f"label {show(name)}: {what}" for what in self._odd_classes(name)]
+            if kind == "tags" and self._looks_like_entities(name):
+                found.append(f"label {show(name)}: looks like entity tags: is its kind iob2?")
+        return found
+
+    def _unseen(self, name: str) -> Iterator[str]:
+        if "train" not in self._splits:
+            return
+        trained = self._counts[name]["train"]
+        for split in self._splits[1:]:
+            if unseen := sorted(set(self._counts[name][split]) - set(trained)):
+                yield f"{_listed(unseen)} in {split} and not in train: a head cannot learn that"
+
+    def _odd_classes(self, name: str) -> Iterator[str]:
+        counts = self._total(name)
+        if not counts:
+            return
+        if single := sorted(label for label, count in counts.items() if count == 1):
+            yield f"{_listed(single)} with one example only"
+        most = max(counts, key=_most(counts))
+        if counts[most] > _UNBALANCED * counts.total():
+            yield f"{counts[most] / counts.total():.1%} of all are {show(most)}"
+        if len(counts) > _MANY and len(counts) > _NEARLY_ALL * counts.total():
+            yield f"{len(counts)} classes among {counts.total()}: is it text, or an id?"
+
+    def _looks_like_entities(self, name: str) -> bool:
+        counts = self._total(name)
+        prefixed = [tag for tag in counts if tag != OUTSIDE]
+        return bool(prefixed) and all(is_tag(tag, "bioes") for tag in prefixed)
+
+    def _total(self, name: str) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for counts in self._counts[name].values():
+            total.update(counts)
+        return total
+
+
+def _most(counts: Counter[str]) -> Any:
+    return lambda label: (counts[label], label)
+
+
+def _least(counts: Counter[str]) -> Any:
+    return lambda label: (counts[label], label)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(show(name) for name in names[:5])
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{shown}{more} {'is' if len(names) == 1 else 'are'}"

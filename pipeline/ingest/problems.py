@@ -1,0 +1,90 @@
+"""What is wrong with a raw corpus: all of it gathered, the first of it shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.core.errors import DataError
+from pipeline.ingest.rows import Place
+
+SHOWN = 20
+_VALUE = 60
+
+
+class InvalidCorpusError(DataError):
+    """A raw corpus has problems; ``lines`` are the first of them, one line each."""
+
+    def __init__(self, message: str, lines: list[str]) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+
+class Problems:
+    """Gathers problems: counts all, keeps the first ones in the order of files and lines."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._files: dict[str, int] = {}
+        self._kept: list[tuple[int, int, int, str]] = []
+
+    def add(
+        self, place: Place, what: str, *, field: str | None = None, advice: str | None = None
+    ) -> None:
+        """Notes a problem.
+
+        Args:
+            place: its file and line; line 0 means the whole file.
+            what: what is wrong, with the value where there is one (see ``show``).
+            field: the field that it is in.
+            advice: what the user can do.
+        """
+        order = self._files.setdefault(place.file, len(self._files))
+        where = f"{printable(place.file)}:{place.line}: " if place.line else f"{place.file}: "
+        text = where + (f"field {show(field)}: " if field else "") + what
+        self._kept.append((order, place.line, self.count, text + (f"; {advice}" if advice else "")))
+        self.count += 1
+        if len(self._kept) >= 50 * SHOWN:
+            self._kept = sorted(self._kept)[:SHOWN]
+
+    def add_unshown(self, count: int) -> None:
+        """Notes more problems, which come after as many as are shown."""
+        self.count += count
+
+    def clear(self) -> None:
+        """Forgets all of them."""
+        self.count = 0
+        self._files.clear()
+        self._kept.clear()
+
+    def lines(self) -> list[str]:
+        """The first problems, one line each."""
+        return [printable(text) for *_, text in sorted(self._kept)[:SHOWN]]
+
+    def raise_if_any(self, path: str) -> None:
+        """Raises what was gathered.
+
+        Raises:
+            InvalidCorpusError: there was any problem.
+        """
+        if not self.count:
+            return
+        lines = self.lines()
+        if self.count == 1:
+            message = f"{path}: 1 problem, above; nothing was written"
+        else:
+            shown = "above" if self.count == len(lines) else f"the first {len(lines)} above"
+            message = f"{path}: {self.count} problems, {shown}; nothing was written"
+        raise InvalidCorpusError(message, lines)
+
+
+def show(value: Any) -> str:
+    """A value from a file, quoted, shortened, and without anything that a terminal acts on."""
+    text = repr(value[: 2 * _VALUE] if isinstance(value, str) else value)
+    return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."
+
+
+def printable(text: str) -> str:
+    """A line with everything escaped that a terminal acts on."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

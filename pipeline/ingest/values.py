@@ -1,0 +1,84 @@
+"""Values of fields: what JSON or a cell of text holds, as an id, a text, words, or a label.
+
+Each function returns the value, or raises ``WrongValueError`` that says what it must be.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from pipeline.ingest.problems import show
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+class WrongValueError(Exception):
+    """What a value must be, and what to do about it."""
+
+    def __init__(self, must: str, value: Any, advice: str | None = None) -> None:
+        super().__init__(f"must be {must}, not {show(value)}")
+        self.advice = advice
+
+
+def name_of(value: Any, what: str) -> str:
+    """An id, a class, a split or a group: a string that is not empty, or a whole number."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) or (isinstance(value, str) and value):
+        return str(value)
+    if value in (None, ""):
+        raise WrongValueError(what, value, "give the row one, or remove the row")
+    raise WrongValueError(f"{what}: a string or a whole number", value)
+
+
+def text_of(value: Any) -> str:
+    """Raw text; it may be empty."""
+    if not isinstance(value, str):
+        raise WrongValueError("a string of text", value)
+    return value
+
+
+def strings_of(value: Any, *, cells: bool) -> tuple[str, ...]:
+    """Words or tags: a list of strings; in a cell, what white space separates."""
+    if cells and isinstance(value, str):
+        return tuple(value.split())
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    advice = "split the words, or read raw text with 'text'" if isinstance(value, str) else None
+    raise WrongValueError("a list of strings", value, advice)
+
+
+def classes_of(value: Any, separator: str | None) -> tuple[str, ...]:
+    """Classes, sorted and without doubles; in a cell, what ``separator`` separates."""
+    if isinstance(value, str) and separator is not None:
+        value = [name.strip() for name in value.split(separator)] if value.strip() else []
+    if not isinstance(value, list | tuple):
+        raise WrongValueError("a list of classes", value, "one class alone is a list of one")
+    names = {name_of(item, "a class") for item in value}
+    return tuple(sorted(names))
+
+
+def number_of(value: Any, *, cells: bool) -> float:
+    """A finite number."""
+    if cells and isinstance(value, str):
+        text = value.strip()
+        if _NUMBER.fullmatch(text):
+            return _finite(float(text), value)
+        comma = "write a decimal point" if _DECIMAL_COMMA.fullmatch(text) else None
+        raise WrongValueError("a number", value, comma or "give the row one, or remove the row")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        quoted = isinstance(value, str) and _NUMBER.fullmatch(value)
+        raise WrongValueError("a number", value, "remove the quotes" if quoted else None)
+    try:
+        return _finite(float(value), value)
+    except OverflowError:
+        return _finite(math.inf, value)
+
+
+def _finite(number: float, value: Any) -> float:
+    if not math.isfinite(number):
+        raise WrongValueError("a finite number", value, "give the row one, or remove the row")
+    return number

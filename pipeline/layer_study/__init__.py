@@ -1,0 +1,1 @@
+"""Layer studies: which layer knows what, with baselines that say what the numbers mean."""

@@ -1,0 +1,135 @@
+"""The trainings of a layer study: a head and a probe per reading, on real and other labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pipeline.corpus.storage import Labels
+from pipeline.features.hash_cache import Digests
+from pipeline.features.reader import Features
+from pipeline.heads.settings import HeadSettings
+from pipeline.layer_study.control import CONTROL_METRIC
+from pipeline.probes.probe import fit_probe
+from pipeline.probes.settings import ProbeSettings
+from pipeline.tasks.resampling import LOWER_IS_BETTER
+from pipeline.training.data import Material
+from pipeline.training.fit import Row, predict_seed, train_seed
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A way to read an encoder: one layer, or a learned mix of all that are kept.
+
+    Attributes:
+        name: ``layer 4``, or ``mix``.
+        layers: counted from the start; a probe of several reads them side by side.
+    """
+
+    name: str
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Predictions of dev and test, in corpus order.
+
+    Attributes:
+        heads: of the head, by seed.
+        probe: of the linear probe, which has no seed.
+    """
+
+    heads: dict[int, list[Row]]
+    probe: list[Row]
+
+
+@dataclass(frozen=True)
+class ReadingRows:
+    """All predictions of one reading.
+
+    Attributes:
+        real: on the labels.
+        control: on labels that say nothing, of the first seed.
+        floor: on the labels, from random weights; ``None`` where none was asked for.
+    """
+
+    real: Rows
+    control: Rows
+    floor: Rows | None
+
+
+def readings(features: Features) -> list[Reading]:
+    """Every kept layer, and their mix where there are several."""
+    single = [Reading(f"layer {layer}", (layer,)) for layer in features.layers]
+    return [*single, Reading("mix", features.layers)] if len(single) > 1 else single
+
+
+def predict_reading(
+    reading: Reading,
+    settings: HeadSettings,
+    *,
+    seeds: Sequence[int],
+    labels: Labels,
+    control: Labels,
+    features: Features,
+    floor: Features | None,
+    digests: Digests,
+    device: torch.device,
+    say: Callable[[str], object],
+) -> ReadingRows:
+    """Trains all that a reading is judged by.
+
+    Args:
+        reading: what is read.
+        settings: of the head, whose own layers do not matter.
+        seeds: of training.
+        labels: the label column.
+        control: its control task, as ``control_labels`` gives it.
+        features: of the same texts.
+        floor: the same from random weights, or none.
+        digests: what is known of the files to read.
+        device: where heads are trained.
+        say: told the progress, a line at a time.
+
+    Raises:
+        StoreError, DataError, TrainingError: see ``train_seed`` and ``fit_probe``.
+    """
+
+    def rows(
+        title: str, head: HeadSettings, own: Labels, source: Features, some: Sequence[int]
+    ) -> Rows:
+        material = Material(own, source, digests=digests, device=device)
+        sign = -1 if head.training.metric in LOWER_IS_BETTER else 1
+        heads = {}
+        for seed in some:
+            trained = train_seed(head, material, seed=seed, after_epoch=repr)
+            heads[seed] = predict_seed(head, material, trained)[1]
+            say(
+                f"{reading.name}, {title}, seed {seed}: dev {head.training.metric} "
+                f"{sign * trained.best.dev_score:.4f}"
+            )
+        probe = ProbeSettings(label=head.label, task=head.task, layers=reading.layers)
+        return Rows(heads, fit_probe(probe, own, source, digests=digests).predictions)
+
+    head = settings.model_copy(
+        update={
+            "layers": reading.layers,
+            "combine": "mix" if len(reading.layers) > 1 else "concat",
+        }
+    )
+    return ReadingRows(
+        real=rows("head", head, labels, features, seeds),
+        control=rows("control", _on_control(head, control), control, features, seeds[:1]),
+        floor=None if floor is None else rows("floor", head, labels, floor, seeds),
+    )
+
+
+def _on_control(head: HeadSettings, control: Labels) -> HeadSettings:
+    """The head on its control task: of words, plain tags instead of entities."""
+    if control.kind not in ("tags", "bio"):
+        return head
+    training: Any = head.training.model_copy(update={"metric": CONTROL_METRIC[control.kind]})
+    return head.model_copy(update={"scheme": None, "training": training})

@@ -1,0 +1,184 @@
+"""What a layer study says: scores of every reading, the best on dev, and that one's on test.
+
+Scores are means over seeds; their intervals are of the bootstrap over examples, on the same draws
+for all, so that differences between readings are paired. Selectivity is a score on the real labels
+less that on the control task, by accuracy. All that is compared, and the choice, is of dev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from pipeline.corpus.storage import Labels
+from pipeline.evaluation.bootstrap import Draws, draw, interval
+from pipeline.layer_study.control import CONTROL_METRIC
+from pipeline.layer_study.selections import Reading, ReadingRows, Rows
+from pipeline.tasks.kinds import KINDS
+from pipeline.tasks.resampling import LOWER_IS_BETTER, Floats, Sample
+from pipeline.training.fit import Row
+
+Numbers = dict[str, float | None]
+
+
+def summarise(
+    found: Mapping[Reading, ReadingRows], labels: Labels, control: Labels, *, metric: str
+) -> dict[str, Any]:
+    """The study, ready for JSON; ``docs/guides/iterate.md`` describes the fields.
+
+    Args:
+        found: predictions of each reading, in the order of the table.
+        labels: the real labels.
+        control: those of the control task.
+        metric: the head's; where the kind of label has no interval of it, its first one is taken.
+    """
+    known = KINDS[labels.kind].sample(*_of_split(labels, _any(found).real.probe, "dev")).measures
+    metric = metric if metric in known else next(iter(known))
+    dev = {
+        reading.name: {"layers": list(reading.layers)}
+        | _scores(rows, labels, control, metric=metric, split="dev")
+        for reading, rows in found.items()
+    }
+    chosen = _best(dev, metric)
+    compared = _differences(found, labels, metric=metric, chosen=chosen)
+    for name, reading in dev.items():
+        reading["head"]["behind_chosen"] = compared[name]
+    best = next(reading for reading in found if reading.name == chosen)
+    return {
+        "metric": metric,
+        "control_metric": CONTROL_METRIC[labels.kind],
+        "seeds": list(_any(found).real.heads),
+        "chosen": chosen,
+        "dev": dev,
+        "labels": _per_label(found, labels),
+        "test": _scores(found[best], labels, control, metric=metric, split="test"),
+    }
+
+
+def _any(found: Mapping[Reading, ReadingRows]) -> ReadingRows:
+    return next(iter(found.values()))
+
+
+def _scores(
+    rows: ReadingRows, labels: Labels, control: Labels, *, metric: str, split: str
+) -> dict[str, Any]:
+    """Scores of the head and of the probe of one reading."""
+    return {
+        who: _score(one, rows, labels, control, metric=metric, split=split)
+        for who, one in (("head", _heads), ("probe", _probe))
+    }
+
+
+def _heads(rows: Rows) -> list[list[Row]]:
+    return list(rows.heads.values())
+
+
+def _probe(rows: Rows) -> list[list[Row]]:
+    return [rows.probe]
+
+
+def _score(
+    runs: Any, rows: ReadingRows, labels: Labels, control: Labels, *, metric: str, split: str
+) -> dict[str, Any]:
+    accuracy = CONTROL_METRIC[labels.kind]
+    samples = [_sample(labels, run, split) for run in runs(rows.real)]
+    where = interval(_mean([drawn[metric] for drawn in draw(samples)]))
+    values = [_value(sample, metric) for sample in samples]
+    real = fmean(_value(sample, accuracy) for sample in samples)
+    by_chance = fmean(_value(_sample(control, run, split), accuracy) for run in runs(rows.control))
+    result: dict[str, Any] = {
+        "score": fmean(values),
+        "deviation": stdev(values) if len(values) > 1 else None,
+        "low": where.low,
+        "high": where.high,
+        "accuracy": real,
+        "control": by_chance,
+        "selectivity": real - by_chance,
+    }
+    if rows.floor is not None:
+        floors = [_value(_sample(labels, run, split), metric) for run in runs(rows.floor)]
+        result["floor"] = fmean(floors)
+    return result
+
+
+def _best(dev: Mapping[str, Any], metric: str) -> str:
+    """The reading whose heads are best, the first among equals."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return max(dev, key=lambda name: sign * dev[name]["head"]["score"])
+
+
+def _differences(
+    found: Mapping[Reading, ReadingRows], labels: Labels, *, metric: str, chosen: str
+) -> dict[str, Numbers | None]:
+    """By how much each reading's heads are better than the chosen one's, paired: below 0, worse."""
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    samples = {
+        reading.name: [_sample(labels, run, "dev") for run in rows.real.heads.values()]
+        for reading, rows in found.items()
+    }
+    drawn: list[Draws] = draw([sample for some in samples.values() for sample in some])
+    means: dict[str, Floats] = {}
+    values: dict[str, float] = {}
+    for name, some in samples.items():
+        own, drawn = drawn[: len(some)], drawn[len(some) :]
+        means[name] = _mean([draws[metric] for draws in own])
+        values[name] = fmean(_value(sample, metric) for sample in some)
+    result: dict[str, Numbers | None] = {}
+    for name in samples:
+        where = interval(sign * (means[name] - means[chosen]))
+        by: Numbers = {
+            "value": sign * (values[name] - values[chosen]),
+            "low": where.low,
+            "high": where.high,
+        }
+        result[name] = None if name == chosen else by
+    return result
+
+
+def _per_label(found: Mapping[Reading, ReadingRows], labels: Labels) -> dict[str, dict[str, Any]]:
+    """F1 on dev of each class, label, tag or type: by label its support, and a mean per reading."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for reading, rows in found.items():
+        tables[reading.name] = []
+        for run in rows.real.heads.values():
+            details = KINDS[labels.kind].details(*_of_split(labels, run, "dev"))
+            table: dict[str, Any] = next(
+                (v for key, v in details.items() if key.startswith("per_")), {}
+            )
+            tables[reading.name].append(table)
+    names = sorted({name for some in tables.values() for table in some for name in table})
+    found_rows = {}
+    for name in names:
+        rows_of = [table[name] for some in tables.values() for table in some if name in table]
+        found_rows[name] = {
+            "support": max(row["support"] for row in rows_of),
+            "f1": {
+                reading: fmean(table[name]["f1"] if name in table else 0.0 for table in some)
+                for reading, some in tables.items()
+            },
+        }
+    return found_rows
+
+
+def _sample(labels: Labels, run: Sequence[Row], split: str) -> Sample:
+    return KINDS[labels.kind].sample(*_of_split(labels, run, split))
+
+
+def _of_split(labels: Labels, run: Sequence[Row], split: str) -> tuple[list[Any], list[Row]]:
+    """Gold labels and predictions of a split, in the same order."""
+    rows = {row["id"]: row for row in run if row["split"] == split}
+    members = [n for n, own in enumerate(labels.splits) if own == split]
+    return [labels.values[n] for n in members], [rows[labels.ids[n]] for n in members]
+
+
+def _value(sample: Sample, metric: str) -> float:
+    value = sample.scores()[metric]
+    return 0.0 if value is None else value  # a correlation of numbers that are all the same
+
+
+def _mean(draws: Sequence[Floats]) -> Floats:
+    mean: Floats = np.mean(np.stack(draws), axis=0)
+    return mean

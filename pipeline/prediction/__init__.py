@@ -1,0 +1,1 @@
+"""New text to answers: words, the encoder, the head, entities."""

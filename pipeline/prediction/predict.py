@@ -1,0 +1,197 @@
+"""New text to answers: the same tokens, states, rounding and head as in extraction and training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.core.errors import DataError, EncoderError
+from pipeline.corpus.texts import Text
+from pipeline.encoder.snapshot import read_snapshot
+from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.windows import encode_rows
+from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
+from pipeline.heads.checkpoint import load_head
+from pipeline.heads.decoding import answer
+from pipeline.heads.scoring import Outputs, outputs_of, score
+from pipeline.prediction.entities import entities_in_text, entities_in_words
+from pipeline.prediction.split_words import Span, split_words
+from pipeline.store.keys import Recipe
+from pipeline.tasks.inputs import Inputs
+from pipeline.tasks.words import Words
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a head says of some texts.
+
+    Attributes:
+        rows: one per text, in order, as ``pipeline.heads.decoding.answer`` gives them; of a head
+            that tags words, with the ``words`` of a raw text as character offsets, and of one that
+            tags entities with ``entities``.
+        cut: how many texts were longer than the encoder reads, and were cut.
+    """
+
+    rows: list[dict[str, Any]]
+    cut: int
+
+
+class Predictor:
+    """A trained head and its encoder.
+
+    Args:
+        head: folder of a trained head.
+        encoder: folder of the materialised encoder that its features were made with.
+        device: where to compute.
+
+    Raises:
+        StoreError: there is no head.
+        EncoderError: the encoder is another one, or damaged.
+    """
+
+    def __init__(self, head: Path, encoder: Path, *, device: torch.device) -> None:
+        self.head, self.description = load_head(head, device=device)
+        self._recipe = Recipe.from_json(self.description["recipe"])
+        if read_snapshot(encoder, verify=True).fingerprint() != self._recipe.encoder:
+            raise EncoderError(
+                f"{encoder}: is not the encoder that {head} was trained with; name that one with "
+                "--encoder, or train the head anew with `dvc repro`"
+            )
+        self._device = device
+        self._layers: list[int] = self.description["layers"]
+        self._tokenizer = tokenizer_of(encoder, self._recipe)
+        self._windows = windows_of(self._recipe)
+        self._encoder = encoder_of(encoder, self._recipe, layers=self._layers, device=device)
+
+    def __call__(self, texts: Sequence[Text], names: Sequence[str] | None = None) -> Answers:
+        """Answers for some texts; what a text gets does not depend on the others.
+
+        Args:
+            texts: raw texts, words, or pairs. A head on words that is given a raw text splits it
+                into words itself.
+            names: what errors call the texts; by default they are counted from 1.
+
+        Raises:
+            DataError: a text is too long, and the features that the head was trained on call that
+                an error; or the head reads words and is given a pair; or a text has states that
+                the features' ``storage_dtype`` does not hold.
+        """
+        settings = self.head.settings
+        names = names or [f"text {number}" for number in range(1, len(texts) + 1)]
+        given = [self._as_read(text, name) for text, name in zip(texts, names, strict=True)]
+        rows = self._tokenizer([text for text, _ in given])
+        for row, name in zip(rows, names, strict=True):
+            self._refuse(row, name)
+        words = [Words.of(row.word_index, row.words) for row in rows] if settings.on_words else None
+        outputs = self._outputs(rows, words, names)
+        answers = []
+        for number, (text, spans) in enumerate(given):
+            found = answer(
+                settings,
+                self.head.names,
+                outputs[number],
+                words=None if words is None else words[number],
+                thresholds=self.description["thresholds"],
+            )
+            answers.append(self._with_places(found, texts[number], text, spans))
+        return Answers(answers, sum(row.full_length > row.length for row in rows))
+
+    def _as_read(self, text: Text, name: str) -> tuple[Text, list[Span] | None]:
+        if not self.head.settings.on_words or isinstance(text, tuple):
+            return text, None
+        if not isinstance(text, str):
+            raise DataError(
+                f"{name}: the head tags words: it reads a text or words, not a pair of texts"
+            )
+        spans = split_words(text)
+        return tuple(text[begin:end] for begin, end in spans), spans
+
+    def _refuse(self, row: TokenisedRow, name: str) -> None:
+        limit = self._recipe.max_length
+        if self._recipe.long_texts == "error" and row.full_length > limit:
+            raise DataError(
+                f"{name} has {row.full_length} tokens, and the head's features have "
+                f"long_texts: error above {limit}; shorten it, or train on features with window"
+            )
+        windows = self._windows
+        if windows and row.length > limit and windows.room(row) <= windows.stride:
+            raise DataError(
+                f"{name}: the shorter text of the pair leaves no room for the longer one"
+            )
+
+    def _outputs(
+        self, rows: Sequence[TokenisedRow], words: list[Words] | None, names: Sequence[str]
+    ) -> list[Outputs]:
+        states = _RowStates(len(rows), self._layers)
+        for index, by_layer in encode_rows(self._encoder, rows, self._windows):
+            if not states.keep(index, by_layer, self._recipe.storage_dtype):
+                raise DataError(
+                    f"{names[index]} has states that are not finite in "
+                    f"{self._recipe.storage_dtype}; train on features with storage_dtype: float32"
+                )
+        lengths = np.array([row.length for row in rows], np.int64)
+        inputs = Inputs(np.arange(len(rows)), lengths, words)
+        results: dict[int, Outputs] = {}
+        for members, logits, layout in score(self.head, states, inputs, device=self._device):
+            results.update(
+                zip(members.tolist(), outputs_of(self.head, logits, layout), strict=True)
+            )
+        return [results[number] for number in range(len(rows))]
+
+    def _with_places(
+        self, found: dict[str, Any], given: Text, read: Text, spans: list[Span] | None
+    ) -> dict[str, Any]:
+        """Where words and entities stand in the text that was given."""
+        if not self.head.settings.on_words:
+            return found
+        if spans is not None:
+            found = {**found, "words": [list(span) for span in spans]}
+        if self.head.settings.scheme is None:
+            return found
+        tags, sure = found["tags"], found["probabilities"]
+        if spans is None or not isinstance(given, str):
+            words = read if isinstance(read, tuple) else ()
+            return {**found, "entities": entities_in_words(words, tags, sure)}
+        return {**found, "entities": entities_in_text(given, spans, tags, sure)}
+
+
+class _RowStates:
+    """States of rows that were encoded a moment ago, rounded as the store rounds them."""
+
+    def __init__(self, rows: int, layers: Sequence[int]) -> None:
+        self._layers = layers
+        self._rows: list[Tensor | None] = [None] * rows
+
+    def keep(
+        self, row: int, by_layer: Mapping[int, npt.NDArray[np.float32]], storage_dtype: str
+    ) -> bool:
+        """Whether the row's states are finite in the precision of the store."""
+        states = np.concatenate([by_layer[layer] for layer in self._layers], 1)
+        with np.errstate(over="ignore"):  # told by what is returned
+            stored = states.astype(storage_dtype)
+        self._rows[row] = torch.from_numpy(stored)
+        return bool(np.isfinite(stored).all())
+
+    def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
+        """(tokens of all rows, layers * width) float32."""
+        chosen = (self._rows[row] for row in rows.tolist())
+        return torch.cat([states for states in chosen if states is not None]).float()
+
+
+def blocks_of(texts: Iterator[tuple[str, Text]], size: int) -> Iterator[list[tuple[str, Text]]]:
+    """Texts with their ids, ``size`` at a time."""
+    block: list[tuple[str, Text]] = []
+    for item in texts:
+        block.append(item)
+        if len(block) == size:
+            yield block
+            block = []
+    if block:
+        yield block

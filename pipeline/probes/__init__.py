@@ -1,0 +1,1 @@
+"""Linear probes: what a linear model makes of the states that a head reads."""

@@ -1,0 +1,218 @@
+"""Reads what the other stages wrote; the only module of the report that opens their files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.core.errors import DataError
+from pipeline.core.files import md5_file
+from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
+from pipeline.corpus.texts import Text
+from pipeline.evaluation.predictions import Predictions, out_of_fold, read_runs, run_files
+
+Rows = list[dict[str, str]]
+"""A CSV file: a dictionary per line."""
+
+Read = TypeVar("Read")
+STUDY_TABLES = ("trials.csv", "layers.csv", "labels.csv")
+
+
+@dataclass(frozen=True)
+class CorpusInput:
+    """What ``prepare`` wrote of a corpus.
+
+    Attributes:
+        report: ``reports/corpora/<name>.json``.
+        texts: inputs by id; empty where texts are left out.
+    """
+
+    name: str
+    report: Mapping[str, Any]
+    texts: Mapping[str, Text]
+
+
+@dataclass(frozen=True)
+class HeadInput:
+    """What ``train`` and ``evaluate`` wrote of a head.
+
+    Attributes:
+        description: ``head.json``.
+        labels: the column that it learns; in folds, all rows are in test.
+        predictions: of the seed that was kept, by id; in folds, out of fold.
+        tables: ``history``, ``scores``, ``layers`` and ``calibration``, by name.
+        digests: MD5 by path, of the files that the numbers come from.
+    """
+
+    name: str
+    description: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    labels: Labels
+    predictions: Predictions
+    tables: Mapping[str, Rows]
+    digests: Mapping[str, str]
+
+    @property
+    def corpus(self) -> str:
+        """The corpus that the head reads."""
+        return str(self.description["settings"]["corpus"])
+
+
+@dataclass(frozen=True)
+class StudyInput:
+    """The tables of a study, by file name."""
+
+    name: str
+    tables: Mapping[str, Rows]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the page is made of.
+
+    Attributes:
+        features: ``reports/features/<name>.json`` by name.
+    """
+
+    corpora: list[CorpusInput] = field(default_factory=list)
+    features: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    heads: list[HeadInput] = field(default_factory=list)
+    studies: list[StudyInput] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders that are read, as ``dvc.yaml`` names them."""
+
+    texts: Path
+    labels: Path
+    models: Path
+    reports: Path
+    studies: Path
+
+
+def read_inputs(
+    places: Places,
+    *,
+    corpora: Iterable[str],
+    features: Iterable[str],
+    heads: Iterable[str],
+    texts: bool,
+) -> Inputs:
+    """Reads the rows that ``params.yaml`` names, sorted; what else lies there is not read.
+
+    Args:
+        places: the folders.
+        corpora: names of corpora.
+        features: names of features rows.
+        heads: names of heads.
+        texts: whether to read texts.
+
+    Raises:
+        DataError: a file is absent or is not what its stage writes.
+    """
+    return Inputs(
+        corpora=[_corpus(places, name, texts=texts) for name in sorted(corpora)],
+        features={
+            name: _json(places.reports / "features" / f"{name}.json") for name in sorted(features)
+        },
+        heads=[_head(places, name) for name in sorted(heads)],
+        studies=read_studies(places.studies),
+    )
+
+
+def read_studies(folder: Path) -> list[StudyInput]:
+    """The studies that are there, by name; there may be none. Hidden folders are none."""
+    studies = []
+    for path in sorted(folder.glob("[!.]*/")):
+        tables = {name: _csv(path / name) for name in STUDY_TABLES if (path / name).is_file()}
+        if tables:
+            studies.append(StudyInput(path.name, tables))
+    return studies
+
+
+def _corpus(places: Places, name: str, *, texts: bool) -> CorpusInput:
+    report = _json(places.reports / "corpora" / f"{name}.json")
+    return CorpusInput(name, report, dict(read_texts(places.texts / name)) if texts else {})
+
+
+def _head(places: Places, name: str) -> HeadInput:
+    model, reports = places.models / name, places.reports / "heads" / name
+    description = _json(model / "head.json")
+    try:
+        settings, seed = description["settings"], description["seed"]
+        corpus, column = settings["corpus"], settings["label"]
+        seeds = settings["training"]["seeds"]
+    except (KeyError, TypeError):
+        raise DataError(f"{model / 'head.json'}: of another version; run `dvc repro`") from None
+    labels = read_labels(places.labels / corpus, column)
+    files = {
+        run: path
+        for run, path in run_files(model / "predictions", labels, seeds=seeds).items()
+        if run.seed == seed
+    }
+    sources = {
+        "texts": places.texts / corpus / TEXTS,
+        "labels": places.labels / corpus / LABELS,
+        "head": model / "head.json",
+        **{path.name: path for path in files.values()},
+    }
+    metrics = _json(reports / "metrics.json")
+    digests = {what: _read(path, md5_file) for what, path in sources.items()}
+    _check_scored(metrics, digests, sources)
+    found = {run.fold: rows for run, rows in read_runs(files, labels).items()}
+    labels, predictions = out_of_fold(labels, found)
+    return HeadInput(
+        name=name,
+        description=description,
+        metrics=metrics,
+        labels=labels,
+        predictions=predictions,
+        tables={
+            table: _csv(reports / f"{table}.csv")
+            for table in ("history", "scores", "layers", "calibration")
+        },
+        digests={sources[what].as_posix(): digest for what, digest in digests.items()},
+    )
+
+
+def _check_scored(
+    metrics: Mapping[str, Any], digests: Mapping[str, str], sources: Mapping[str, Path]
+) -> None:
+    """Only ``reports/`` is a dependency of the report: so the rest must be what it speaks of."""
+    scored = {row["file"]: row["md5"] for row in metrics.get("inputs", [])}
+    for what, digest in digests.items():
+        if scored.get(what) != digest:
+            raise DataError(
+                f"{sources[what]}: not the file that was scored; run `dvc repro` or `dvc checkout`"
+            )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = _read(path, lambda place: json.loads(place.read_text(encoding="utf-8")))
+    except ValueError:
+        raise DataError(f"{path}: not JSON; run `dvc repro`") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: not a JSON object; run `dvc repro`")
+    return found
+
+
+def _csv(path: Path) -> Rows:
+    def parse(place: Path) -> Rows:
+        with place.open(encoding="utf-8", newline="") as file:
+            # A line that is too short or too long leaves a None: it is not what we write.
+            return [dict(row) for row in csv.DictReader(file, restval="", restkey="")]
+
+    return _read(path, parse)
+
+
+def _read(path: Path, read: Callable[[Path], Read]) -> Read:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dvc pull` or `dvc repro`") from None

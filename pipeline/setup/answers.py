@@ -1,0 +1,167 @@
+"""What a new corpus is: from flags, from answers on a terminal, and from guesses."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.core.errors import ParameterError
+from pipeline.core.params import ROW_NAME, ParamsFile
+from pipeline.ingest.settings import FormatName, LabelKind
+from pipeline.setup.preview import Look
+from pipeline.setup.schema_inference import Guess, guess
+
+RAW = Path("data/raw")
+FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What flags say; ``None`` where they are silent."""
+
+    name: str | None
+    format: FormatName | None
+    text: str | None
+    text_b: str | None
+    words: str | None
+    labels: str | None
+    split: str | None
+    encoder: str | None
+
+
+def asker(*, asking: bool) -> Callable[[str, str], str]:
+    """Asks a question with a guess for an answer; without a terminal, says what the guess was."""
+
+    def ask(question: str, guessed: str) -> str:
+        if asking:
+            return str(click.prompt(question, default=guessed, err=True))
+        click.echo(f"{question}: {guessed}")
+        return guessed
+
+    return ask
+
+
+def corpus_row(
+    path: Path, seen: Look, said: Answers, ask: Callable[[str, str], str], params: ParamsFile
+) -> tuple[str, dict[str, Any]]:
+    """The name of the corpus and its row, from flags, answers and guesses."""
+    seen = _with_named_columns(seen)
+    guessed = guess(seen)
+    known = ", ".join(map(str, seen.values))
+    click.echo(f"{path}: format {seen.format}; fields: {known}")
+    name = said.name or ask("name of the corpus", _row_name(path, params))
+    if not ROW_NAME.fullmatch(name):
+        raise ParameterError(
+            f"{name!r}: a row's name is lower-case letters, digits and underscores, and starts "
+            "with a letter"
+        )
+    row: dict[str, Any] = {"path": str(_place(path)), "format": seen.format, **seen.settings}
+    row["id"] = guessed.id
+    if said.words or (guessed.words and not said.text):
+        row["words"] = said.words or ask("field of words", guessed.words or "")
+    else:
+        row["text"] = said.text or ask("field of text", guessed.text or "")
+        text_b = said.text_b or (guessed.text_b if not said.text else None)
+        if text_b:
+            row["text_b"] = text_b
+    used = {row.get(field) for field in ("id", "words", "text", "text_b")}
+    labels = {field: kind for field, kind in guessed.labels.items() if field not in used}
+    answer = said.labels or ask("labels and their kinds", _flow(labels))
+    row["labels"] = _mapping("labels", answer)
+    if not row["labels"]:
+        kinds = ", ".join(get_args(LabelKind))
+        raise ParameterError(
+            f"{path}: no field looks like a label; say --labels '{{field: kind}}' (kinds: {kinds})"
+        )
+    if "classes" in row["labels"].values() and seen.format in ("csv", "tsv", "lines"):
+        row.setdefault("separator", ",")
+    row["split"] = _mapping("split", said.split or ask("split", _flow(_split(seen, guessed))))
+    if _draws(row["split"]):
+        classes = [field for field, kind in row["labels"].items() if kind == "class"]
+        row["stratify"] = classes[0] if classes else None
+        row["seed"] = 13
+    return name, row
+
+
+def _with_named_columns(seen: Look) -> Look:
+    """Columns of CoNLL, which have no names, called after what they hold."""
+    if seen.format != "conll":
+        return seen
+    guessed = guess(seen)
+    names: dict[str, str] = {}
+    for column in seen.values:
+        kind = guessed.labels.get(column)
+        base = "words" if column == guessed.words else "tags" if kind == "tags" else "entities"
+        taken = [name for name in names.values() if name.split("_")[0] == base]
+        names[column] = f"{base}_{len(taken) + 1}" if taken else base
+    return Look(
+        seen.format,
+        {**seen.settings, "columns": list(names.values())},
+        {names[column]: values for column, values in seen.values.items()},
+        seen.files,
+    )
+
+
+def _split(seen: Look, guessed: Guess) -> dict[str, Any]:
+    if seen.files:
+        split: dict[str, Any] = {"files": dict(seen.files)}
+        return split if "dev" in seen.files else {**split, "dev": FRACTIONS["dev"]}
+    if guessed.split_column is not None:
+        split = {"column": guessed.split_column}
+        if any(value != name for value, name in guessed.split_names.items()):
+            split["names"] = dict(guessed.split_names)
+        known = set(guessed.split_names.values())
+        return split if "dev" in known else {**split, "dev": FRACTIONS["dev"]}
+    return dict(FRACTIONS)
+
+
+def _draws(split: Mapping[str, Any]) -> bool:
+    return "dev" in split or "folds" in split
+
+
+def _mapping(what: str, text: str) -> dict[str, Any]:
+    try:
+        value = YAML(typ="safe").load(text)
+    except YAMLError:
+        value = None
+    if not isinstance(value, dict):
+        raise ParameterError(f"{what}: must be written like {{key: value}}, not {text!r}")
+    return value
+
+
+def _flow(value: Mapping[str, Any]) -> str:
+    """A mapping as one line of YAML."""
+    yaml = YAML()
+    yaml.default_flow_style = True
+    yaml.width = 1 << 20
+    text = io.StringIO()
+    yaml.dump(dict(value), text)
+    return text.getvalue().strip()
+
+
+def _row_name(path: Path, params: ParamsFile) -> str:
+    """A name that is free, from that of the file."""
+    stem = re.sub(r"[^a-z0-9]+", "_", path.name.split(".")[0].lower()).strip("_") or "corpus"
+    stem = stem if stem[0].isalpha() else f"corpus_{stem}"
+    taken = {**params.table("corpora"), **params.table("features")}
+    number, name = 1, stem
+    while name in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    return name
+
+
+def _place(path: Path) -> Path:
+    """Where the file will be in the project."""
+    root = Path.cwd()
+    if path.resolve().is_relative_to(root):
+        return path.resolve().relative_to(root)
+    return RAW / path.resolve().name

@@ -1,1 +1,0 @@
-"""Questions about a corpus and an encoder that take more than one head to answer."""

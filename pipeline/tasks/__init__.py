@@ -1,0 +1,1 @@
+"""Label types: targets, metrics and baselines of everything that a head can learn."""

@@ -1,0 +1,210 @@
+"""Splits are disjoint, seeded, and stay put when the corpus changes a little."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from split_rule import split_rows
+
+from pipeline.core.files import canonical_json
+from pipeline.corpus.texts import Text, TextPair
+from pipeline.ingest.splits import group_key, row_key
+
+NAMES = ("train", "dev", "test")
+FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
+# Cuts between rows whose position is exactly on a fraction may round either way.
+ROUNDING = 1e-6
+
+characters = st.characters(exclude_categories=("Cs",))
+texts = (
+    st.sampled_from(["ice", "snow", ("ice",), ("ice", "snow"), TextPair("ice", "snow")])
+    | st.text(characters, max_size=4)
+    | st.tuples(st.text(characters, max_size=2))
+    | st.builds(TextPair, st.text(characters, max_size=2), st.text(characters, max_size=2))
+)
+corpora = st.lists(texts, max_size=60)
+distinct_corpora = st.lists(texts, max_size=60, unique=True)
+seeds = st.integers(min_value=0)
+classes = st.sampled_from(["a", "b", "c"])
+fractions = st.tuples(*[st.integers(1, 20)] * 3).map(
+    lambda weights: dict(zip(NAMES, (weight / sum(weights) for weight in weights), strict=True))
+)
+
+
+def one_row_at_a_time(
+    rows: Sequence[Text],
+    strata: Sequence[str] | None,
+    *,
+    fractions: dict[str, float],
+    seed: int,
+) -> list[str]:
+    """The rule as it reads: the oracle of the arrays."""
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(rows):
+        value = {"text": text.first, "text_b": text.second} if isinstance(text, TextPair) else text
+        groups[hashlib.sha256(canonical_json([seed, value]).encode()).hexdigest()].append(row)
+    by_stratum: defaultdict[str, list[tuple[str, list[int]]]] = defaultdict(list)
+    for digest, members in groups.items():
+        counts = Counter("" if strata is None else strata[row] for row in members)
+        stratum = min(counts, key=lambda name: (-counts[name], name))
+        by_stratum[stratum].append((digest, members))
+    ends = [*np.add.accumulate([*fractions.values()])[:-1], 1.0]
+    names = [""] * len(rows)
+    for ordered in by_stratum.values():
+        total = sum(len(members) for _, members in ordered)
+        done = 0
+        for _, members in sorted(ordered):
+            position = (done + len(members) / 2) / total
+            for row in members:
+                names[row] = next(
+                    n for n, end in zip(fractions, ends, strict=True) if position <= end
+                )
+            done += len(members)
+    return names
+
+
+@st.composite
+def labelled(draw: st.DrawFn, rows: st.SearchStrategy[list[Text]]) -> tuple[list[Text], list[str]]:
+    drawn = draw(rows)
+    return drawn, draw(st.lists(classes, min_size=len(drawn), max_size=len(drawn)))
+
+
+def moved(before: list[str], after: list[str]) -> int:
+    return sum(a != b for a, b in zip(before, after, strict=True))
+
+
+@given(labelled(corpora), fractions, seeds, st.booleans())
+def test_split_is_that_of_the_rule_row_by_row(
+    corpus: tuple[list[Text], list[str]], shares: dict[str, float], seed: int, stratified: bool
+):
+    rows, labels = corpus
+    strata = labels if stratified else None
+    assert split_rows(rows, strata, fractions=shares, seed=seed) == one_row_at_a_time(
+        rows, strata, fractions=shares, seed=seed
+    )
+
+
+def test_groups_and_inputs_of_one_name_have_different_keys():
+    keys = [row_key(1, "a"), row_key(2, "a"), row_key(1, ("a",)), group_key(1, "a")]
+    assert len(set(keys)) == len(keys)
+
+
+def test_folds_have_equal_sizes():
+    fractions = dict.fromkeys("abcde", 1 / 5)
+    splits = split_rows([f"text {n}" for n in range(100)], None, fractions=fractions, seed=1)
+    assert Counter(splits) == dict.fromkeys("abcde", 20)
+
+
+@given(labelled(corpora), fractions, seeds, st.booleans())
+def test_split_gives_every_row_one_split_and_identical_inputs_the_same(
+    corpus: tuple[list[Text], list[str]],
+    shares: dict[str, float],
+    seed: int,
+    stratified: bool,
+):
+    rows, strata = corpus
+    splits = split_rows(rows, strata if stratified else None, fractions=shares, seed=seed)
+    assert len(splits) == len(rows)
+    assert set(splits) <= set(NAMES)
+    assert len(set(zip(rows, splits, strict=True))) == len(set(rows))
+
+
+@given(labelled(corpora), seeds, st.randoms(use_true_random=False))
+def test_split_depends_on_seed_and_inputs_and_not_on_the_order_of_rows(
+    corpus: tuple[list[Text], list[str]], seed: int, random: Random
+):
+    rows, strata = corpus
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    splits = split_rows(rows, strata, fractions=FRACTIONS, seed=seed)
+    shuffled = split_rows(
+        [rows[row] for row in order], [strata[row] for row in order], fractions=FRACTIONS, seed=seed
+    )
+    assert shuffled == [splits[row] for row in order]
+
+
+def test_split_of_another_seed_is_another():
+    rows = [f"text {n}" for n in range(200)]
+    splits = [split_rows(rows, None, fractions=FRACTIONS, seed=seed) for seed in range(4)]
+    # Two independent splits of 8:1:1 agree on 66 % of the rows.
+    assert all(40 < moved(splits[0], other) < 100 for other in splits[1:])
+
+
+def test_split_does_not_follow_the_order_of_the_inputs():
+    """Sorted texts, or texts of one source in a row, must not land in one split together."""
+    rows = [f"{n:04}" for n in range(1000)]
+    splits = split_rows(rows, None, fractions=FRACTIONS, seed=0)
+    assert all(
+        0.05 < splits[at : at + 250].count("test") / 250 < 0.16 for at in range(0, 1000, 250)
+    )
+
+
+@given(corpora, fractions, seeds)
+def test_split_cuts_at_most_half_a_group_beside_the_fractions(
+    rows: list[Text], shares: dict[str, float], seed: int
+):
+    splits = split_rows(rows, None, fractions=shares, seed=seed)
+    largest = max(Counter(rows).values(), default=0)
+    train, train_and_dev = shares["train"], shares["train"] + shares["dev"]
+    for names, share in ((("train",), train), (("train", "dev"), train_and_dev)):
+        before = sum(split in names for split in splits)
+        assert abs(before - share * len(rows)) <= largest / 2 + ROUNDING
+
+
+@given(labelled(distinct_corpora), fractions, seeds)
+def test_split_keeps_the_fractions_within_each_stratum_to_one_row(
+    corpus: tuple[list[Text], list[str]], shares: dict[str, float], seed: int
+):
+    rows, strata = corpus
+    splits = split_rows(rows, strata, fractions=shares, seed=seed)
+    sizes = Counter(strata)
+    counts = Counter(zip(strata, splits, strict=True))
+    for stratum, size in sizes.items():
+        for name, share in shares.items():
+            assert abs(counts[stratum, name] - share * size) <= 1 + ROUNDING
+
+
+def test_split_without_strata_is_of_one_stratum():
+    rows = [f"text {n}" for n in range(50)]
+    assert split_rows(rows, None, fractions=FRACTIONS, seed=3) == split_rows(
+        rows, ["same"] * 50, fractions=FRACTIONS, seed=3
+    )
+
+
+@given(distinct_corpora, texts, seeds)
+def test_split_moves_at_most_a_row_per_cut_when_a_row_is_added(
+    rows: list[Text], added: Text, seed: int
+):
+    rows = [row for row in rows if row != added]
+    before = split_rows(rows, None, fractions=FRACTIONS, seed=seed)
+    after = split_rows([added, *rows], None, fractions=FRACTIONS, seed=seed)
+    assert moved(before, after[1:]) <= 2
+
+
+@given(labelled(distinct_corpora), st.data(), seeds)
+def test_split_moves_at_most_a_row_per_cut_of_both_strata_when_a_row_is_relabelled(
+    corpus: tuple[list[Text], list[str]], data: st.DataObject, seed: int
+):
+    rows, strata = corpus
+    if not rows:
+        return
+    relabelled = list(strata)
+    relabelled[data.draw(st.integers(0, len(rows) - 1))] = data.draw(classes)
+    before = split_rows(rows, strata, fractions=FRACTIONS, seed=seed)
+    after = split_rows(rows, relabelled, fractions=FRACTIONS, seed=seed)
+    assert moved(before, after) <= 5
+
+
+def test_split_counts_a_group_of_conflicting_classes_as_the_most_frequent_then_the_first():
+    distinct = [f"text {n}" for n in range(40)]
+    rows = [*distinct, "thrice", "thrice", "thrice", "twice", "twice"]
+    others = ["a", "b"] * 20
+    conflicting = split_rows(rows, [*others, "b", "a", "b", "b", "a"], fractions=FRACTIONS, seed=5)
+    settled = split_rows(rows, [*others, "b", "b", "b", "a", "a"], fractions=FRACTIONS, seed=5)
+    assert conflicting == settled

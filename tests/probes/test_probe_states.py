@@ -1,0 +1,67 @@
+"""A text's vector is the mean of its states, a word's that of its first token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import random_sentences
+from pipelines import extracted, labelled, prepared
+
+from pipeline.corpus.storage import read_labels
+from pipeline.features.reader import Features, open_features
+from pipeline.ingest.rows import Example
+from pipeline.probes.states import text_vectors, word_vectors
+from pipeline.tasks.dataset import HeadData, bring_together
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of several shards, with texts that occur twice and one that is cut off."""
+    examples = labelled(random_sentences(90))
+    twice = [
+        Example(f"again {number}", example.text, example.labels, 1)
+        for number, example in enumerate(examples[:5])
+    ]
+    (long,) = (replace(one, id="long") for one in labelled([("wolf",) * 60]))
+    where = prepared(tmp_path_factory.mktemp("probe"), [*examples, *twice, long])
+    extracted(where, tiny_encoder, storage_dtype="float16")
+    return where
+
+
+def aligned(folder: Path, label: str) -> tuple[Features, HeadData]:
+    features = open_features(folder / "features")
+    assert len(features.manifest.shards) > 2
+    labels = read_labels(folder / "labels", label)
+    return features, bring_together(labels, features, kinds=[labels.kind], scheme=None)
+
+
+@pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
+def test_texts_are_means_of_all_their_tokens(folder: Path, layers: list[int]) -> None:
+    features, data = aligned(folder, "kind")
+    for split in data.splits.values():
+        vectors = text_vectors(features, layers, split)
+        assert vectors.dtype == np.float32
+        for example, vector in zip(split.ids, vectors, strict=True):
+            expected = [features.states(example, layer=layer).mean(0) for layer in layers]
+            assert vector == pytest.approx(np.concatenate(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
+def test_words_are_the_states_of_their_first_tokens(folder: Path, layers: list[int]) -> None:
+    features, data = aligned(folder, "tags")
+    without = 0
+    for split in data.splits.values():
+        expected = []
+        for example, tags in zip(split.ids, split.gold, strict=True):
+            word_index = features.tokens(example).word_index
+            states = [features.states(example, layer=layer) for layer in layers]
+            for word in range(len(tags)):
+                tokens = np.flatnonzero(word_index == word)
+                if len(tokens):
+                    expected.append(np.concatenate([layer[tokens[0]] for layer in states]))
+                without += not len(tokens)
+        assert np.array_equal(word_vectors(features, layers, split), np.stack(expected))
+    assert without > 0
