@@ -24,7 +24,7 @@ from pipeline.core.environment import use_threads
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS
 from pipeline.corpus.texts import Text
-from pipeline.features.hash_cache import MEMORY
+from pipeline.features.hash_cache import CACHE_FILE
 from pipeline.features.reader import open_features
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
@@ -104,7 +104,7 @@ class Corpus:
         """Extracts into the store that another version left, which stays as it is."""
 
         def link(source: str, target: str) -> None:
-            if Path(source).name in (LOG, MEMORY):
+            if Path(source).name in (LOG, CACHE_FILE):
                 shutil.copyfile(source, target)  # grows in place
             else:
                 os.link(source, target)

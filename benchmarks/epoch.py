@@ -30,7 +30,7 @@ from pipeline.heads.settings import HeadSettings
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.writer import write_labels, write_texts
-from pipeline.tasks.dataset import Split, bring_together
+from pipeline.tasks.dataset import Split, build_dataset
 from pipeline.tasks.targets import IGNORE
 from pipeline.tasks.tasks import LABEL_KINDS
 from pipeline.training.loop import train
@@ -119,7 +119,7 @@ def make_work(folder: Path, encoder: Path, *, head: str, examples: int) -> Work:
     features = open_features(folder / "features")
     labels = read_labels(folder / "labels", settings.label)
     kinds = LABEL_KINDS[settings.task]
-    data = bring_together(labels, features, kinds=kinds, scheme=settings.scheme)
+    data = build_dataset(labels, features, kinds=kinds, scheme=settings.scheme)
     texts: dict[str, Text] = dict(read_texts(folder / "texts"))
     split = data.splits["train"]
     return Work(

@@ -22,7 +22,7 @@ from benchmarks.measure import Bar, report, table
 from pipeline.core.environment import choose_device, use_threads
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import read_labels
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.ingest.prepare import prepare
@@ -130,7 +130,7 @@ def _train(corpus: Path) -> float:
             settings.model_copy(update={"training": training}),
             read_labels(corpus / "labels", settings.label),
             open_features(corpus / "features"),
-            digests=Digests(),
+            hash_cache=HashCache(),
             device=choose_device(),
             say=str,
         )

@@ -92,7 +92,7 @@ def _make_features(folder: Path) -> Features:
         row_offsets=row_offsets(every),
         row_keys=key_array(all_keys),
     )
-    write_bytes(folder / layout.ENTRANCE, entrance, mode=READ_ONLY)
+    write_bytes(folder / layout.INDEX_FILE, entrance, mode=READ_ONLY)
     digest = hashlib.sha256(entrance).hexdigest()
     manifest = Manifest(
         RECIPE.as_json(), (LAYER,), WIDTH, LAYER, "float16", "", digest, tuple(entries)

@@ -22,7 +22,7 @@ from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.extraction.settings import FeaturesSettings
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import Features, open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.layer_study.control import Control, control_labels
@@ -84,7 +84,7 @@ def main(
         if floor
         else None
     )
-    digests, device = Digests(store_path() / MEMORY), choose_device()
+    hash_cache, device = HashCache(store_path() / CACHE_FILE), choose_device()
     found = {
         reading: predict_reading(
             reading,
@@ -94,7 +94,7 @@ def main(
             control=control,
             features=features,
             floor=from_random,
-            digests=digests,
+            hash_cache=hash_cache,
             device=device,
             say=click.echo,
         )

@@ -11,7 +11,7 @@ from pipeline.core.environment import allow_open_files, store_path, use_threads
 from pipeline.core.files import atomic_directory, canonical_json, readable_json
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import read_labels
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import open_features
 from pipeline.probes.probe import fit_probe
 from pipeline.probes.settings import ProbeSettings
@@ -32,7 +32,7 @@ def main(name: str, labels: Path, features: Path, out: Path, params_path: Path) 
         settings,
         read_labels(labels, settings.label),
         open_features(features),
-        digests=Digests(store_path() / MEMORY),
+        hash_cache=HashCache(store_path() / CACHE_FILE),
     )
     with atomic_directory(out) as folder:
         (folder / "probe.json").write_text(readable_json(fitted.description), encoding="utf-8")

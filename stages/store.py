@@ -16,7 +16,7 @@ from pipeline.core.lock import only_writer
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.extraction.settings import FeaturesSettings
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.layers import resolve_layer
 from pipeline.features.reader import open_features
 from pipeline.store.dvc_cache import DvcCache
@@ -124,7 +124,7 @@ def gc(dry_run: bool) -> None:
     with only_writer(root, "store gc", click.echo):
         files, size = collect_garbage(all_stores(root), folders, dry_run=dry_run)
         if not dry_run:
-            (root / MEMORY).unlink(missing_ok=True)
+            (root / CACHE_FILE).unlink(missing_ok=True)
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{files} files, {size / 1e6:.1f} MB {verb}")
 
@@ -175,11 +175,11 @@ def _damages(folders: list[Path]) -> list[Damage]:
         if cached := cache.folder(folder):
             expected += expect_cached(cached)
     # What was remembered is exactly what is in question.
-    digests = Digests(store_path() / MEMORY, trust=False)
-    for store in all_stores(store_path(), digests):
+    hash_cache = HashCache(store_path() / CACHE_FILE, trust=False)
+    for store in all_stores(store_path(), hash_cache):
         expected += expect_store(store)
     with tqdm(total=total_size(expected), unit="B", unit_scale=True, disable=None) as bar:
-        return find_damage(expected, digests, bar.update)
+        return find_damage(expected, hash_cache, bar.update)
 
 
 def _repair(folders: list[Path], params: ParamsFile) -> None:
@@ -188,11 +188,11 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
     from pipeline.extraction.run import extract
 
     cache = DvcCache(project_root())
-    digests = Digests(store_path() / MEMORY, trust=False)
+    hash_cache = HashCache(store_path() / CACHE_FILE, trust=False)
     for folder in folders:
         cached = cache.folder(folder)
         expected = [*expect_features(folder), *(expect_cached(cached) if cached else ())]
-        if not find_damage(expected, digests, _ignore):
+        if not find_damage(expected, hash_cache, _ignore):
             continue
         settings, texts, encoder = _sources(params, folder.name)
         texts_sha256 = sha256_file(texts / TEXTS)
@@ -202,7 +202,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
             texts_sha256=texts_sha256,
             store_root=store_path(),
             cached=cached,
-            digests=digests,
+            hash_cache=hash_cache,
             extract=partial(
                 extract,
                 partial(read_texts, texts),
@@ -216,7 +216,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
             say=say,
         )
     with only_writer(store_path(), "store verify --repair", click.echo):
-        for store in all_stores(store_path(), digests):
+        for store in all_stores(store_path(), hash_cache):
             for shard, file in list(store.files()):
                 if not store.holds(shard, file):
                     store.remove(shard, file)

@@ -24,7 +24,7 @@ from pipeline.core.files import (
 )
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import read_labels
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.checkpoint import save_head
 from pipeline.heads.settings import HeadSettings
@@ -65,7 +65,7 @@ def main(
         settings,
         read_labels(labels, settings.label),
         open_features(features),
-        digests=Digests(store_path() / MEMORY),
+        hash_cache=HashCache(store_path() / CACHE_FILE),
         device=choose_device(),
         say=lambda line: click.echo(f"head {name}: {line}"),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from import_graph import ROOT
 from ruamel.yaml import YAML
 
-from pipeline.setup.demo_data import write_samples
+from pipeline.setup.demo_data import write_demo_data
 
 yaml = YAML(typ="rt")
 
@@ -112,7 +112,7 @@ def make_project(folder: Path) -> Project:
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
     raw = folder / "data" / "raw"
-    write_samples(raw)
+    write_demo_data(raw)
     news = (raw / "news.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (raw / "news.jsonl").write_text("".join(news[:60]), encoding="utf-8")
     tweets = (raw / "tweets.conll").read_text(encoding="utf-8").split("\n\n")

@@ -14,14 +14,14 @@ from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.corpus.texts import Label
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import METRICS, HeadSettings
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings, SplitSettings
 from pipeline.ingest.writer import write_labels, write_texts
-from pipeline.tasks.dataset import HeadData, bring_together
+from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.tasks import LABEL_KINDS, Task
 from pipeline.training.fit import FittedHead, fit_head
 
@@ -168,15 +168,15 @@ def fit(folder: Path, settings: HeadSettings, *, say: Callable[[str], object] = 
         settings,
         read_labels(folder / "labels", settings.label),
         open_features(folder / "features"),
-        digests=Digests(),
+        hash_cache=HashCache(),
         device=torch.device("cpu"),
         say=say,
     )
 
 
-def head_data(folder: Path, settings: HeadSettings) -> HeadData:
+def head_data(folder: Path, settings: HeadSettings) -> LabelledDataset:
     """What such a head learns from."""
-    return bring_together(
+    return build_dataset(
         read_labels(folder / "labels", settings.label),
         open_features(folder / "features"),
         kinds=LABEL_KINDS[settings.task],

@@ -80,5 +80,5 @@ def test_what_runs_outside_of_rooms_decides_nothing(package: str) -> None:
 def test_bits_are_decided_in_a_room_that_every_stage_depends_on() -> None:
     files = direct_imports(ROOT / "pipeline" / "core" / "__init__.py")
     assert "pipeline/core/process.py" in files
-    settings = [path for path in FILES if "environ.setdefault" in path.read_text(encoding="utf-8")]
-    assert settings == [ROOT / "pipeline" / "core" / "process.py"]
+    setters = [path for path in FILES if "MKL_CBWR" in path.read_text(encoding="utf-8")]
+    assert setters == [ROOT / "pipeline" / "core" / "process.py"]

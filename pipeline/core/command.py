@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -93,3 +95,33 @@ class _PlainErrors(io.TextIOBase):
 
     def flush(self) -> None:
         self._stream.flush()
+
+
+@contextmanager
+def echo_logs(prefix: str = "") -> Iterator[None]:
+    """Print what the pipeline logs while the block runs, a line per record, on standard output.
+
+    Args:
+        prefix: what each line starts with, as ``head news_topic: ``.
+    """
+    handler = _EchoHandler(prefix)
+    logger = logging.getLogger("pipeline")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+
+
+class _EchoHandler(logging.Handler):
+    """Handler that prints messages as click does, to whatever standard output is at the moment."""
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self._prefix = prefix
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{self._prefix}{record.getMessage()}")

@@ -57,7 +57,7 @@ def assemble(
             row_offsets=row_offsets(plan.lengths),
             row_keys=key_array(plan.keys),
         )
-        write_bytes(temporary / layout.ENTRANCE, entrance, mode=READ_ONLY)
+        write_bytes(temporary / layout.INDEX_FILE, entrance, mode=READ_ONLY)
         manifest = Manifest(
             recipe=recipe.as_json(),
             layers=tuple(layers),

@@ -11,7 +11,7 @@ from pipeline.core.files import md5_file
 from pipeline.core.lock import only_writer
 from pipeline.extraction.import_files import adopt_files
 from pipeline.features import layout
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import Manifest, read_manifest
 from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.links import Linker
@@ -26,7 +26,7 @@ def repair_features(
     texts_sha256: str,
     store_root: Path,
     cached: CachedFolder | None,
-    digests: Digests,
+    hash_cache: HashCache,
     extract: Callable[..., object],
     say: Callable[[str], object],
 ) -> None:
@@ -40,7 +40,7 @@ def repair_features(
         texts_sha256: digest of the text file that extraction will read.
         store_root: the local store.
         cached: what DVC tracks of the row.
-        digests: freshly read.
+        hash_cache: freshly read.
         extract: extracts the row into the folder given as ``out``.
         say: told what was replaced.
 
@@ -54,7 +54,7 @@ def repair_features(
             raise StoreError(
                 f"{folder}: its texts have changed since it was made; run `dvc repro` instead"
             )
-        store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], digests)
+        store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], hash_cache)
         names = [name for name, _ in before.digests()]
         with only_writer(store_root, f"repair of {folder.name}", say):
             adopt_files(store, before, {name: folder / name for name in names}, Linker())

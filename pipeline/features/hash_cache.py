@@ -1,4 +1,4 @@
-"""Digests of files, each read once for as long as it stays the same file."""
+"""HashCache of files, each read once for as long as it stays the same file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pipeline.core.files import sha256_file
 
-MEMORY = "digests.jsonl"
+CACHE_FILE = "digests.jsonl"
 """Name of the memory in a store folder."""
 
 _Identity = tuple[int, int, int, int]
 
 
-class Digests:
+class HashCache:
     """SHA-256 of files, remembered by device, inode, size and time of change.
 
     A file that changes without any of these changing (a failing disk) is remembered as it was:

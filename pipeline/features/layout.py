@@ -8,7 +8,7 @@ EXTRACTOR_VERSION = 2
 
 # In data/features/<features>/
 MANIFEST = "manifest.json"
-ENTRANCE = "features.h5"
+INDEX_FILE = "features.h5"
 SHARDS = "shards"
 
 # In shards/<shard>/
@@ -45,7 +45,7 @@ ATTRIBUTE_TYPE = "encoding-type"
 ATTRIBUTE_VERSION = "encoding-version"
 TYPE_TOKENS = "icehouse-tokens"
 TYPE_LAYER = "icehouse-layer"
-TYPE_ENTRANCE = "icehouse-features"
+TYPE_INDEX_FILE = "icehouse-features"
 TYPE_EXPORT = "icehouse-export"
 
 # One library version bound for all files, so that equal content is equal bytes.

@@ -61,7 +61,7 @@ class Manifest:
 
     def digests(self) -> Iterator[tuple[str, str]]:
         """``(path in the features' folder, SHA-256)`` of every file besides the manifest."""
-        yield layout.ENTRANCE, self.entrance_sha256
+        yield layout.INDEX_FILE, self.entrance_sha256
         for shard in self.shards:
             for file, digest in sorted(shard.files.items()):
                 yield layout.shard_path(shard.name, file), digest

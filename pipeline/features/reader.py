@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pipeline.core.errors import StoreError
 from pipeline.features import layout
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import Manifest, ShardEntry, read_manifest
 
 _REPAIR = "run `python -m stages.store verify --repair`"
@@ -96,13 +96,13 @@ class Features:
     @cached_property
     def example_ids(self) -> list[str]:
         """Id of every example, in corpus order."""
-        with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
+        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
             ids: list[str] = file[layout.EXAMPLES_ID].asstr()[()].tolist()
         return ids
 
     def are_of(self, ids: Sequence[str]) -> bool:
         """Whether the examples are these, in this order; reads a part at a time and keeps none."""
-        with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
+        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
             held = file[layout.EXAMPLES_ID].asstr()
             return len(held) == len(ids) and all(
                 held[begin : begin + _IDS_AT_A_TIME].tolist()
@@ -113,14 +113,14 @@ class Features:
     @cached_property
     def example_rows(self) -> npt.NDArray[np.int64]:
         """(examples,) int64: the row of every example."""
-        with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
+        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
             rows: npt.NDArray[np.int64] = file[layout.EXAMPLES_ROW][()]
         return rows
 
     @cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:
         """(rows + 1,) int64: the first token of every row, then the number of tokens."""
-        with self._open(layout.ENTRANCE, layout.TYPE_ENTRANCE) as file:
+        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
             offsets: npt.NDArray[np.int64] = file[layout.ROWS_OFFSETS][()]
         return offsets
 
@@ -167,26 +167,26 @@ class Features:
         Raises:
             StoreError: files are missing or damaged; it names the first, and how many there are.
         """
-        self._compare(dict(self.manifest.digests()), Digests())
+        self._compare(dict(self.manifest.digests()), HashCache())
 
-    def check(self, layers: Sequence[int], digests: Digests) -> None:
+    def check(self, layers: Sequence[int], hash_cache: HashCache) -> None:
         """Compares the files that training on ``layers`` reads with their digests.
 
         Raises:
             StoreError: a file is missing or not the one that was written.
         """
-        read = {layout.ENTRANCE, layout.TOKENS, *(layout.layer_file(layer) for layer in layers)}
+        read = {layout.INDEX_FILE, layout.TOKENS, *(layout.layer_file(layer) for layer in layers)}
         expected = {
             name: digest for name, digest in self.manifest.digests() if Path(name).name in read
         }
-        self._compare(expected, digests)
+        self._compare(expected, hash_cache)
 
-    def _compare(self, expected: dict[str, str], digests: Digests) -> None:
+    def _compare(self, expected: dict[str, str], hash_cache: HashCache) -> None:
         wrong = []
         for name, digest in expected.items():
             path = self.folder / name
             try:
-                if digests.sha256(path) != digest:
+                if hash_cache.sha256(path) != digest:
                     wrong.append(f"{path}: is damaged, its bytes are not those that were written")
             except FileNotFoundError:
                 wrong.append(f"{path}: is missing")

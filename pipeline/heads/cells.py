@@ -24,8 +24,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
-from pipeline.heads.linear import unparted
-from pipeline.heads.packing import MINIMUM_ROWS, Walk
+from pipeline.heads.linear import single_thread_if_wide
+from pipeline.heads.packing import MINIMUM_ROWS, PackedLayout
 
 LSTM_GATES = (3, 0, 1, 2)
 """Output, input, forget, cell: torch's gates (input, forget, cell, output) in the order of ours."""
@@ -53,7 +53,7 @@ class PackedLSTM(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, tokens: Tensor, w_ih: Tensor, w_hh: Tensor, bias: Tensor, walk: Walk
+        ctx: Any, tokens: Tensor, w_ih: Tensor, w_hh: Tensor, bias: Tensor, walk: PackedLayout
     ) -> Tensor:
         """Walks the steps in order; keeps what the gradients need."""
         directions, _, width = w_hh.shape
@@ -91,7 +91,7 @@ class PackedLSTM(Function):
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Walks the steps backwards, from gradients of the states to those of all inputs."""
         tokens, w_ih, w_hh, gates, negated, squashed, states = ctx.saved_tensors
-        walk: Walk = ctx.walk
+        walk: PackedLayout = ctx.walk
         directions, _, width = w_hh.shape
         first = directions * walk.batch_sizes[0]
         o, i, f, g = gates.split(width, -1)
@@ -152,7 +152,7 @@ class PackedGRU(Function):
         w_hh: Tensor,
         b_ih: Tensor,
         b_hh: Tensor,
-        walk: Walk,
+        walk: PackedLayout,
     ) -> Tensor:
         """Walks the steps in order; keeps what the gradients need."""
         directions, _, width = w_hh.shape
@@ -203,7 +203,7 @@ class PackedGRU(Function):
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Walks the steps backwards, from gradients of the states to those of all inputs."""
         tokens, w_ih, w_hh, gates, candidates, states = ctx.saved_tensors
-        walk: Walk = ctx.walk
+        walk: PackedLayout = ctx.walk
         directions, _, width = w_hh.shape
         first = directions * walk.batch_sizes[0]
         r, z, n = gates.split(width, -1)
@@ -246,28 +246,30 @@ class PackedGRU(Function):
         return d_tokens, d_w_ih, d_w_hh, by_token.sum(0), given_by_token.sum(0), None
 
 
-def _project(tokens: Tensor, w_ih: Tensor, bias: Tensor, walk: Walk, *, scoring: bool) -> Tensor:
+def _project(
+    tokens: Tensor, w_ih: Tensor, bias: Tensor, walk: PackedLayout, *, scoring: bool
+) -> Tensor:
     """(P, G): the input's share of the gates, one product for all directions."""
     few = max(0, MINIMUM_ROWS - len(tokens))
     padded = F.pad(tokens, (0, 0, 0, few)) if few else tokens
-    with unparted(tokens.shape[1], scoring=scoring):
+    with single_thread_if_wide(tokens.shape[1], scoring=scoring):
         gates = torch.addmm(bias.flatten(), padded, w_ih.flatten(0, 1).t())[: len(tokens)]
     return _to_walk(gates.view(-1, w_ih.shape[1]), walk)
 
 
-def _to_walk(values: Tensor, walk: Walk) -> Tensor:
+def _to_walk(values: Tensor, walk: PackedLayout) -> Tensor:
     """(P, ...) in the order of the walk, zeros where steps are filled up, from (N * D, ...)."""
     if len(walk.sources) > len(values):
         values = F.pad(values, (0, 0, 0, 1))
     return values.index_select(0, walk.sources)
 
 
-def _by_token(values: Tensor, walk: Walk, directions: int) -> Tensor:
+def _by_token(values: Tensor, walk: PackedLayout, directions: int) -> Tensor:
     """(N, D, ...) from (P, ...) in the order of the walk."""
     return values.index_select(0, walk.places).view(-1, directions, values.shape[1])
 
 
-def _steps(walk: Walk, directions: int, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def _steps(walk: PackedLayout, directions: int, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """The part of each value that belongs to each step."""
     rows = [directions * count for count in walk.batch_sizes]
     return zip(*(value.split(rows) for value in values), strict=True)

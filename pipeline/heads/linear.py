@@ -18,7 +18,7 @@ _WIDE = 1024
 """Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
 
 
-def unparted(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
+def single_thread_if_wide(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
     """Leaves a product of many inputs to one thread where nothing is learnt from it.
 
     Learning may depend on the batch in the last bits, scores may not.
@@ -26,7 +26,7 @@ def unparted(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
     return one_thread() if scoring and inputs >= _WIDE else nullcontext()
 
 
-class RowPureLinear(nn.Linear):
+class BatchInvariantLinear(nn.Linear):
     """``torch.nn.Linear``, computed at sizes for which a row's bits are its own.
 
     Zeros are added to rows, inputs and outputs where there are too few, and dropped again.
@@ -44,6 +44,6 @@ class RowPureLinear(nn.Linear):
         if inputs or outputs:
             weight = F.pad(weight, (0, inputs, 0, outputs))
             bias = F.pad(bias, (0, outputs))
-        with unparted(self.in_features, scoring=not torch.is_grad_enabled()):
+        with single_thread_if_wide(self.in_features, scoring=not torch.is_grad_enabled()):
             result = F.linear(input, weight, bias)
         return result[: result.shape[0] - rows, : self.out_features]

@@ -11,7 +11,7 @@ from pipeline.heads.constraints import allowed_sequences
 from pipeline.heads.crf import LinearChainCRF
 from pipeline.heads.dropout import dropout
 from pipeline.heads.layer_mix import LayerMix
-from pipeline.heads.linear import RowPureLinear
+from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.pooling import AttentionPooling, pool
 from pipeline.heads.recurrent import RecurrentNetwork
@@ -50,7 +50,7 @@ class Head(nn.Module):
         )
         size = self.recurrent.output_size
         self.attention = AttentionPooling(size) if settings.pooling == "attention" else None
-        self.output = RowPureLinear(size, max(1, len(names)))
+        self.output = BatchInvariantLinear(size, max(1, len(names)))
         self.crf = None
         if settings.crf:
             self.crf = LinearChainCRF(len(names), allowed_sequences(self.names, settings.scheme))

@@ -28,7 +28,7 @@ Directions = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Walk:
+class PackedLayout:
     """The steps of one or two directions over a batch.
 
     Attributes:
@@ -62,15 +62,15 @@ class PackedBatch:
 
     lengths: npt.NDArray[np.int64]
     device: torch.device
-    _walks: dict[Directions, Walk] = field(default_factory=dict)
+    _walks: dict[Directions, PackedLayout] = field(default_factory=dict)
 
     @property
-    def forward(self) -> Walk:
+    def forward(self) -> PackedLayout:
         """The steps of the forward direction alone."""
         return self.walk(("",))
 
     @property
-    def backward(self) -> Walk:
+    def backward(self) -> PackedLayout:
         """The steps of the backward direction alone."""
         return self.walk(("_reverse",))
 
@@ -95,12 +95,12 @@ class PackedBatch:
         owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
         return torch.from_numpy(owners).to(self.device)
 
-    def walk(self, directions: Directions) -> Walk:
+    def walk(self, directions: Directions) -> PackedLayout:
         """The steps of the given directions; worked out once."""
         if directions not in self._walks:
             steps, *indices = _walk(self.lengths, [bool(suffix) for suffix in directions])
             tensors = (torch.from_numpy(index).to(self.device) for index in indices)
-            self._walks[directions] = Walk(steps.tolist(), *tensors)
+            self._walks[directions] = PackedLayout(steps.tolist(), *tensors)
         return self._walks[directions]
 
     def to(self, device: torch.device) -> PackedBatch:

@@ -42,7 +42,7 @@ would end somewhere inside a vector."""
 
 
 @dataclass(frozen=True)
-class Walked:
+class ForwardState:
     """What the forward walk leaves behind for the backward one.
 
     Attributes:
@@ -101,7 +101,9 @@ class LogPartition(Function):
         return words, transitions, words[first].sum(0), words[last].sum(0), None
 
 
-def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[Tensor, Walked]:
+def walk_forward(
+    emissions: Tensor, chain: Chain, batch: PackedBatch
+) -> tuple[Tensor, ForwardState]:
     """The sum over all label sequences.
 
     Args:
@@ -159,11 +161,11 @@ def walk_forward(emissions: Tensor, chain: Chain, batch: PackedBatch) -> tuple[T
     inexact[sequence[lost[walk.places]]] = True
     for index in inexact.nonzero()[:, 0].tolist():
         log_partition[index] = sum_in_logarithms(_part(emissions, batch, index), chain)[0]
-    return log_partition, Walked(potentials, weights, scales, transitions, end, inexact)
+    return log_partition, ForwardState(potentials, weights, scales, transitions, end, inexact)
 
 
 def walk_backward(
-    walked: Walked, emissions: Tensor, chain: Chain, batch: PackedBatch, factors: Tensor
+    walked: ForwardState, emissions: Tensor, chain: Chain, batch: PackedBatch, factors: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Posterior probabilities of labels, and expected counts of transitions.
 

@@ -24,8 +24,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from pipeline.heads.linear import RowPureLinear
-from pipeline.heads.packing import PackedBatch, Walk
+from pipeline.heads.linear import BatchInvariantLinear
+from pipeline.heads.packing import PackedBatch, PackedLayout
 from pipeline.heads.recurrent import RecurrentNetwork
 
 _VECTOR = 16
@@ -41,7 +41,7 @@ class AttentionPooling(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.query = RowPureLinear(width, 1)
+        self.query = BatchInvariantLinear(width, 1)
 
     def forward(self, outputs: Tensor, batch: PackedBatch) -> Tensor:
         """(batch, width) from (tokens, width)."""
@@ -105,7 +105,9 @@ class _SumOfTexts(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, walk: Walk, owners: Tensor, first: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, values: Tensor, walk: PackedLayout, owners: Tensor, first: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(owners)
         if len(walk.sources) > len(values):
             values = F.pad(values, (0, 0, 0, 1))

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from pipeline.corpus.storage import Labels
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import Features
 from pipeline.heads.settings import HeadSettings
 from pipeline.layer_study.control import CONTROL_METRIC
 from pipeline.probes.probe import fit_probe
 from pipeline.probes.settings import ProbeSettings
 from pipeline.tasks.resampling import LOWER_IS_BETTER
-from pipeline.training.data import Material
+from pipeline.training.data import TrainingData
 from pipeline.training.fit import Row, predict_seed, train_seed
 
 
@@ -76,7 +76,7 @@ def predict_reading(
     control: Labels,
     features: Features,
     floor: Features | None,
-    digests: Digests,
+    hash_cache: HashCache,
     device: torch.device,
     say: Callable[[str], object],
 ) -> ReadingRows:
@@ -90,7 +90,7 @@ def predict_reading(
         control: its control task, as ``control_labels`` gives it.
         features: of the same texts.
         floor: the same from random weights, or none.
-        digests: what is known of the files to read.
+        hash_cache: cached checksums of the files to read.
         device: where heads are trained.
         say: told the progress, a line at a time.
 
@@ -101,7 +101,7 @@ def predict_reading(
     def rows(
         title: str, head: HeadSettings, own: Labels, source: Features, some: Sequence[int]
     ) -> Rows:
-        material = Material(own, source, digests=digests, device=device)
+        material = TrainingData(own, source, hash_cache=hash_cache, device=device)
         sign = -1 if head.training.metric in LOWER_IS_BETTER else 1
         heads = {}
         for seed in some:
@@ -112,7 +112,7 @@ def predict_reading(
                 f"{sign * trained.best.dev_score:.4f}"
             )
         probe = ProbeSettings(label=head.label, task=head.task, layers=reading.layers)
-        return Rows(heads, fit_probe(probe, own, source, digests=digests).predictions)
+        return Rows(heads, fit_probe(probe, own, source, hash_cache=hash_cache).predictions)
 
     head = settings.model_copy(
         update={

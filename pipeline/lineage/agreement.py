@@ -29,7 +29,7 @@ class Agreement:
     def __init__(self, git: Git, history: History) -> None:
         self._git = git
         self._history = history
-        self._digests: dict[str, str] = {}
+        self._hash_cache: dict[str, str] = {}
         self._params: dict[str, Any] = {}
 
     def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
@@ -66,10 +66,10 @@ class Agreement:
         blob = self._git.id_of(commit, path)
         if blob is None:
             return None
-        if blob not in self._digests:
+        if blob not in self._hash_cache:
             data = self._git.data(blob)
-            self._digests[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return self._digests[blob]
+            self._hash_cache[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return self._hash_cache[blob]
 
     def _table(self, commit: str, file: str) -> Any:
         blob = self._git.id_of(commit, file)

@@ -105,7 +105,7 @@ def provide(items: Iterable[Item], cache: DvcCache, clone: Path) -> None:
 
 
 def contents_of(item: Item, cache: DvcCache) -> list[str]:
-    """Digests of all that an item is made of: itself, and the files of a folder."""
+    """HashCache of all that an item is made of: itself, and the files of a folder."""
     if not item.digest.endswith(FOLDER):
         return [item.digest]
     listing = cache.object(item.digest)
@@ -117,7 +117,7 @@ def contents_of(item: Item, cache: DvcCache) -> list[str]:
 
 
 def lacking(cache: DvcCache, item: Item) -> list[str]:
-    """Digests of what DVC's cache lacks of an item; empty where it has all of it."""
+    """HashCache of what DVC's cache lacks of an item; empty where it has all of it."""
     objects = {digest: cache.object(digest) for digest in contents_of(item, cache)}
     return [digest for digest, path in objects.items() if path is None or not path.is_file()]
 

@@ -20,13 +20,13 @@ import numpy.typing as npt
 from pipeline.core.errors import TrainingError
 from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import Labels
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.layers import kept_layers
 from pipeline.features.reader import Features
 from pipeline.probes.linear_models import Floats, LinearFit, LinearModel, Loss, best_of
 from pipeline.probes.settings import ProbeSettings
 from pipeline.probes.states import text_vectors, word_vectors
-from pipeline.tasks.dataset import HeadData, Split, bring_together
+from pipeline.tasks.dataset import LabelledDataset, Split, build_dataset
 from pipeline.tasks.dev_score import dev_score
 from pipeline.tasks.tasks import LABEL_KINDS, Task
 from pipeline.tasks.thresholds import best_thresholds
@@ -74,7 +74,7 @@ class FittedProbe:
 
 
 def fit_probe(
-    settings: ProbeSettings, labels: Labels, features: Features, *, digests: Digests
+    settings: ProbeSettings, labels: Labels, features: Features, *, hash_cache: HashCache
 ) -> FittedProbe:
     """Fits the linear probe of a head.
 
@@ -82,15 +82,15 @@ def fit_probe(
         settings: what it shares with the head.
         labels: the label column.
         features: of the same texts.
-        digests: what is known of the files to read.
+        hash_cache: cached checksums of the files to read.
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``by_fold`` and ``bring_together``; or no training word has a
+        DataError, TrainingError: see ``by_fold`` and ``build_dataset``; or no training word has a
             token.
     """
     layers = kept_layers(settings.layers, features)
-    features.check(layers, digests)
+    features.check(layers, hash_cache)
     fits = {fold: _fit(settings, seen, features, layers) for fold, seen in by_fold(labels).items()}
     found = {f"fold_{fold}": fit.description for fold, fit in fits.items()}
     description = {
@@ -107,7 +107,7 @@ def _fit(
     settings: ProbeSettings, labels: Labels, features: Features, layers: Sequence[int]
 ) -> FittedProbe:
     """The predictions on one dev and test, and the part of the description that is of them."""
-    data = bring_together(labels, features, kinds=LABEL_KINDS[settings.task], scheme=None)
+    data = build_dataset(labels, features, kinds=LABEL_KINDS[settings.task], scheme=None)
     vectors_of = word_vectors if settings.task == "token_classification" else text_vectors
     train: Floats = vectors_of(features, layers, data.splits["train"])
     if not len(train):
@@ -146,7 +146,7 @@ def _fit(
     return FittedProbe(predictions, description)
 
 
-def _targets(data: HeadData, task: Task) -> npt.NDArray[np.float64]:
+def _targets(data: LabelledDataset, task: Task) -> npt.NDArray[np.float64]:
     """(rows, outputs) float64, one row per text, or per word that has a token."""
     split = data.splits["train"]
     if task == "regression":
@@ -167,7 +167,7 @@ def _targets(data: HeadData, task: Task) -> npt.NDArray[np.float64]:
     return targets
 
 
-def _thresholds(outputs: npt.NDArray[np.float64], data: HeadData) -> dict[str, float]:
+def _thresholds(outputs: npt.NDArray[np.float64], data: LabelledDataset) -> dict[str, float]:
     """What is best on dev, whose outputs these are, of probabilities as they are written."""
     shares = [_shares(data.names, row) for row in _sigmoid(outputs)]
     return best_thresholds(
@@ -179,7 +179,7 @@ def _thresholds(outputs: npt.NDArray[np.float64], data: HeadData) -> dict[str, f
 
 def _predictions(
     outputs: npt.NDArray[np.float64],
-    data: HeadData,
+    data: LabelledDataset,
     name: str,
     task: Task,
     thresholds: Mapping[str, float],

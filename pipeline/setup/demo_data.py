@@ -29,7 +29,7 @@ class Sample:
     convert: Callable[[Mapping[str, bytes]], str]
 
 
-def write_samples(folder: Path) -> list[Path]:
+def write_demo_data(folder: Path) -> list[Path]:
     """Writes the sample files that are absent; never touches one that is there.
 
     Returns:

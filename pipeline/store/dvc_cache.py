@@ -38,7 +38,7 @@ class CachedFolder:
     @property
     def holds_features(self) -> bool:
         """Whether this is a features row, be its files intact or not."""
-        return {layout.MANIFEST, layout.ENTRANCE} <= self.files.keys()
+        return {layout.MANIFEST, layout.INDEX_FILE} <= self.files.keys()
 
     def manifest(self) -> Manifest | None:
         """The manifest, where the folder holds features and the cache has it intact."""

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipeline.core.files import READ_ONLY, remove_temporaries, write_bytes, write_text
 from pipeline.features import layout
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
@@ -40,15 +40,15 @@ class LocalStore:
             were to be adopted from; they count as missing.
     """
 
-    def __init__(self, folder: Path, digests: Digests | None = None) -> None:
+    def __init__(self, folder: Path, hash_cache: HashCache | None = None) -> None:
         self.folder = folder
         self.damaged: list[tuple[str, str]] = []
-        self._digests = digests or Digests(folder.parent / MEMORY)
+        self._hash_cache = hash_cache or HashCache(folder.parent / CACHE_FILE)
 
     @classmethod
-    def of(cls, root: Path, recipe: Recipe, digests: Digests | None = None) -> LocalStore:
+    def of(cls, root: Path, recipe: Recipe, hash_cache: HashCache | None = None) -> LocalStore:
         """The shards of a recipe."""
-        return cls(root / recipe.digest()[: layout.NAME_DIGITS], digests)
+        return cls(root / recipe.digest()[: layout.NAME_DIGITS], hash_cache)
 
     def path(self, shard: str, file: str) -> Path:
         """Where a shard's file is, or would be."""
@@ -59,7 +59,7 @@ class LocalStore:
         path = self.path(shard, file)
         if not path.is_file():
             return False
-        if self._digests.sha256(path) == self.digest(shard, file):
+        if self._hash_cache.sha256(path) == self.digest(shard, file):
             return True
         self._found_damaged(shard, file)
         return False
@@ -99,7 +99,7 @@ class LocalStore:
         digest = hashlib.sha256(data).hexdigest()
         _write_note(path, digest)
         write_bytes(path, data, mode=READ_ONLY)
-        self._digests.learn(path, digest)
+        self._hash_cache.learn(path, digest)
 
     def adopt(self, shard: str, file: str, source: Path, digest: str, linker: Linker) -> bool:
         """Takes a file from elsewhere, so that both are one; where the store has it, the other's.
@@ -123,7 +123,7 @@ class LocalStore:
 
     def matches(self, source: Path, digest: str) -> bool:
         """Whether a file, of the store or not, is there and holds what a digest says."""
-        return source.is_file() and self._digests.sha256(source) == digest
+        return source.is_file() and self._hash_cache.sha256(source) == digest
 
     def _found_damaged(self, shard: str, file: str) -> None:
         if (shard, file) not in self.damaged:
@@ -167,9 +167,9 @@ class LocalStore:
             write_text(path, json.dumps(recipe.as_json(), indent=2, sort_keys=True) + "\n")
 
 
-def all_stores(root: Path, digests: Digests | None = None) -> list[LocalStore]:
+def all_stores(root: Path, hash_cache: HashCache | None = None) -> list[LocalStore]:
     """The shards of every recipe in a store folder."""
-    return [LocalStore(path.parent, digests) for path in sorted(root.glob(f"*/{RECIPE}"))]
+    return [LocalStore(path.parent, hash_cache) for path in sorted(root.glob(f"*/{RECIPE}"))]
 
 
 def _note(path: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.core.errors import StoreError
 from pipeline.core.files import md5_file
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import read_manifest
 from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.local import LocalStore
@@ -80,14 +80,14 @@ def expect_cached(folder: CachedFolder) -> Iterator[Expectation]:
 
 def find_damage(
     expected: Iterable[Expectation | Damage],
-    digests: Digests,
+    hash_cache: HashCache,
     progress: Callable[[int], object],
 ) -> list[Damage]:
     """Reads files, each inode once, and tells those that differ from what is expected.
 
     Args:
         expected: from the functions above.
-        digests: what may be believed without reading.
+        hash_cache: what may be believed without reading.
         progress: told the size of every file that was looked at.
     """
     found = []
@@ -101,7 +101,7 @@ def find_damage(
             if item.md5 is not None:
                 intact = md5_file(item.path) == item.md5
             else:
-                intact = digests.sha256(item.path) == item.sha256
+                intact = hash_cache.sha256(item.path) == item.sha256
             if not intact:
                 problem = "is damaged" if item.md5 or item.sha256 else "has no digest on record"
                 found.append(Damage(item.path, problem))

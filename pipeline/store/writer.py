@@ -94,7 +94,7 @@ def entrance_file(
         layout.WORD_INDEX: ((), np.int32),
         layout.CHAR_OFFSETS: ((2,), np.int32),
     }
-    with _File(layout.TYPE_ENTRANCE) as entrance:
+    with _File(layout.TYPE_INDEX_FILE) as entrance:
         file = entrance.hdf5
         file.create_dataset(
             layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()

@@ -11,18 +11,18 @@ import torch
 from pipeline.core.errors import ParameterError
 from pipeline.core.files import canonical_json, sha256_text
 from pipeline.corpus.storage import Labels, read_labels
-from pipeline.features.hash_cache import MEMORY, Digests
+from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.sweeps.results import differences
 from pipeline.sweeps.settings import SweepSettings
 from pipeline.sweeps.space import without
-from pipeline.training.data import Material
+from pipeline.training.data import TrainingData
 
 
 def open_material(
     labels: Path, label: str, features: Path, *, store: Path, device: str
-) -> Material:
+) -> TrainingData:
     """Opens what a head learns from.
 
     Args:
@@ -35,10 +35,10 @@ def open_material(
     Raises:
         DataError, StoreError: something is not there.
     """
-    return Material(
+    return TrainingData(
         read_labels(labels, label),
         open_features(features),
-        digests=Digests(store / MEMORY),
+        hash_cache=HashCache(store / CACHE_FILE),
         device=torch.device(device),
     )
 
@@ -52,7 +52,9 @@ def chosen(sweep: SweepSettings, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def basis_of(sweep: SweepSettings, row: Mapping[str, Any], material: Material) -> dict[str, Any]:
+def basis_of(
+    sweep: SweepSettings, row: Mapping[str, Any], material: TrainingData
+) -> dict[str, Any]:
     """All that trials share: search, head, labels, features, and the version of torch."""
     return {
         **chosen(sweep, row),

@@ -11,7 +11,7 @@ import torch
 from pipeline.core.errors import TrainingError
 from pipeline.sweeps.results import SeedScore
 from pipeline.sweeps.space import trial_settings
-from pipeline.training.data import Material
+from pipeline.training.data import TrainingData
 from pipeline.training.fit import train_seed
 from pipeline.training.loop import Epoch
 
@@ -41,7 +41,7 @@ class _GivenUpError(Exception):
 
 
 def run_trial(
-    row: Mapping[str, Any], material: Material, values: Mapping[str, Any], gives_up: GivesUp
+    row: Mapping[str, Any], material: TrainingData, values: Mapping[str, Any], gives_up: GivesUp
 ) -> TrialResult:
     """Trains a head as ``stages.train`` does, without writing anything.
 

@@ -13,9 +13,9 @@ from typing import Any
 from pipeline.core.environment import flush_denormals, keep_freed_memory
 from pipeline.core.errors import IcehouseError, MachineError
 from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
-from pipeline.training.data import Material
+from pipeline.training.data import TrainingData
 
-MakeMaterial = Callable[[], Material]
+MakeMaterial = Callable[[], TrainingData]
 """Opens what a worker learns from, in the worker; it must be possible to pickle it."""
 
 
@@ -87,7 +87,7 @@ def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, thread
         pipe.send((epoch, best))
         return bool(pipe.recv())
 
-    opened: Material | None = None
+    opened: TrainingData | None = None
     try:
         while True:
             values = pipe.recv()

@@ -50,7 +50,7 @@ class Split(Inputs):
 
 
 @dataclass(frozen=True)
-class HeadData:
+class LabelledDataset:
     """Everything that a head learns from, besides the states.
 
     Attributes:
@@ -66,9 +66,9 @@ class HeadData:
     report: dict[str, dict[str, int]]
 
 
-def bring_together(
+def build_dataset(
     labels: Labels, features: Features, *, kinds: Sequence[str], scheme: str | None
-) -> HeadData:
+) -> LabelledDataset:
     """Aligns one label column with the rows of features of the same texts.
 
     Args:
@@ -115,7 +115,7 @@ def bring_together(
         for name, rows in members.items()
     }
     report = {name: _report(split, labels.kind, names, scheme) for name, split in splits.items()}
-    return HeadData(labels.kind, names, splits, report)
+    return LabelledDataset(labels.kind, names, splits, report)
 
 
 def _split(

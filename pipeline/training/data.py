@@ -8,16 +8,16 @@ import torch
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.storage import Labels
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.layers import kept_layers
 from pipeline.features.reader import Features
 from pipeline.heads.settings import HeadSettings
-from pipeline.tasks.dataset import HeadData, bring_together
+from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.tasks import LABEL_KINDS
 from pipeline.training.states import TrainingStates, open_states
 
 
-class Material:
+class TrainingData:
     """A label column and the features of its texts.
 
     Files are compared with their digests, states opened and labels aligned when a head first needs
@@ -26,23 +26,23 @@ class Material:
     Args:
         labels: the label column.
         features: of the same texts.
-        digests: what is known of the files to read.
+        hash_cache: cached checksums of the files to read.
         device: where heads are trained.
     """
 
     def __init__(
-        self, labels: Labels, features: Features, *, digests: Digests, device: torch.device
+        self, labels: Labels, features: Features, *, hash_cache: HashCache, device: torch.device
     ) -> None:
         self.labels = labels
         self.features = features
         self.device = device
-        self._digests = digests
+        self._hash_cache = hash_cache
         self._states: dict[tuple[int, ...], TrainingStates] = {}
-        self._data: dict[tuple[str, str | None], HeadData] = {}
+        self._data: dict[tuple[str, str | None], LabelledDataset] = {}
 
-    def of(self, labels: Labels) -> Material:
+    def of(self, labels: Labels) -> TrainingData:
         """The same features with another label column, or another split; states stay open."""
-        other = Material(labels, self.features, digests=self._digests, device=self.device)
+        other = TrainingData(labels, self.features, hash_cache=self._hash_cache, device=self.device)
         other._states = self._states
         return other
 
@@ -67,20 +67,20 @@ class Material:
         """
         key = tuple(layers)
         if key not in self._states:
-            self.features.check(layers, self._digests)
+            self.features.check(layers, self._hash_cache)
             self._states[key] = open_states(self.features, layers, self.device)
         return self._states[key]
 
-    def data(self, settings: HeadSettings) -> HeadData:
+    def data(self, settings: HeadSettings) -> LabelledDataset:
         """The examples of each split, as a head learns them.
 
         Raises:
-            DataError, StoreError, TrainingError: see ``bring_together``; or the scheme does not
+            DataError, StoreError, TrainingError: see ``build_dataset``; or the scheme does not
                 fit the label.
         """
         key = settings.task, settings.scheme
         if key not in self._data:
-            data = bring_together(
+            data = build_dataset(
                 self.labels,
                 self.features,
                 kinds=LABEL_KINDS[settings.task],

@@ -12,16 +12,16 @@ import torch
 
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import Features
 from pipeline.heads.decoding import answer
 from pipeline.heads.model import Head
 from pipeline.heads.scoring import Outputs
 from pipeline.heads.settings import HeadSettings
-from pipeline.tasks.dataset import HeadData, Split
+from pipeline.tasks.dataset import LabelledDataset, Split
 from pipeline.tasks.dev_score import dev_score
 from pipeline.tasks.thresholds import best_thresholds
-from pipeline.training.data import Material
+from pipeline.training.data import TrainingData
 from pipeline.training.loop import Epoch, assess, train
 
 Row = dict[str, Any]
@@ -80,7 +80,7 @@ def fit_head(
     labels: Labels,
     features: Features,
     *,
-    digests: Digests,
+    hash_cache: HashCache,
     device: torch.device,
     say: Callable[[str], object],
 ) -> FittedHead:
@@ -90,15 +90,15 @@ def fit_head(
         settings: the head's settings.
         labels: its label column.
         features: of the same texts.
-        digests: what is known of the files to read.
+        hash_cache: cached checksums of the files to read.
         device: where to train.
         say: told the progress, a line at a time.
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``by_fold``, ``bring_together`` and ``train``.
+        DataError, TrainingError: see ``by_fold``, ``build_dataset`` and ``train``.
     """
-    material = Material(labels, features, digests=digests, device=device)
+    material = TrainingData(labels, features, hash_cache=hash_cache, device=device)
     folds = by_fold(labels)
     names = run_names([Run(fold, seed) for fold in folds for seed in settings.training.seeds])
     runs: dict[str, _Run] = {}
@@ -131,7 +131,7 @@ def fit_head(
     )
 
 
-def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:
+def new_head(settings: HeadSettings, data: LabelledDataset, *, width: int) -> Head:
     """A head with random weights, drawn from torch's global generator."""
     head = Head(settings, width=width, names=data.names)
     if data.kind == "number":
@@ -143,7 +143,7 @@ def new_head(settings: HeadSettings, data: HeadData, *, width: int) -> Head:
 
 def train_seed(
     settings: HeadSettings,
-    material: Material,
+    material: TrainingData,
     *,
     seed: int,
     after_epoch: Callable[[Epoch], object],
@@ -158,7 +158,7 @@ def train_seed(
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``bring_together`` and ``train``.
+        DataError, TrainingError: see ``build_dataset`` and ``train``.
     """
     device = material.device
     states, data = material.states(material.layers(settings)), material.data(settings)
@@ -188,7 +188,7 @@ def train_seed(
 
 
 def predict_seed(
-    settings: HeadSettings, material: Material, trained: TrainedSeed
+    settings: HeadSettings, material: TrainingData, trained: TrainedSeed
 ) -> tuple[dict[str, float] | None, list[Row]]:
     """The thresholds of a trained head, if its task has any, and its rows for dev and test."""
     states, data = material.states(material.layers(settings)), material.data(settings)
@@ -210,7 +210,7 @@ def predict_seed(
 
 def _description(
     settings: HeadSettings,
-    material: Material,
+    material: TrainingData,
     trained: TrainedSeed,
     fold: Fold,
     thresholds: dict[str, float] | None,

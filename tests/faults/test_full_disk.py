@@ -11,7 +11,7 @@ from interrupted import start
 from pipelines import labelled, prepared
 from tracked import digests
 
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.store.local import all_stores
 
 SENTENCES = random_sentences(150)
@@ -34,7 +34,7 @@ def test_a_full_disk_is_one_line_and_the_work_resumes(
     assert not (project / "report.json").exists()
     assert list(project.rglob("*.tmp")) == []
     kept = {}
-    for store in all_stores(project / ".features", Digests()):
+    for store in all_stores(project / ".features", HashCache()):
         for shard, file in store.files():
             assert store.holds(shard, file)
             kept[store.path(shard, file)] = store.path(shard, file).stat().st_ino

@@ -16,7 +16,7 @@ from interrupted import start
 from pipelines import labelled, prepared
 from tracked import digests
 
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.store.local import LocalStore, all_stores
 
@@ -63,7 +63,7 @@ def test_killed_extractions_leave_nothing_damaged_and_end_in_the_same_bytes(
             if process.is_alive():
                 os.kill(process.pid, signal.SIGKILL)
                 process.join()
-            stores = all_stores(project / ".features", Digests())
+            stores = all_stores(project / ".features", HashCache())
             after = finished(stores[0]) if stores else {}
             assert before.items() <= after.items(), "a finished file was made again"
             before = after

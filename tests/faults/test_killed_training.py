@@ -35,7 +35,7 @@ def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def outputs(project: Path) -> Outputs:
-    """Digests of what a training has written."""
+    """HashCache of what a training has written."""
     found = digests(project)
     return {name: digest for name, digest in found.items() if name.split("/")[0] in OUTPUTS}
 

@@ -20,7 +20,7 @@ from pipelines import extracted, labelled, prepared
 from tracked import flip
 
 from pipeline.core.errors import StoreError
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import read_manifest
 from pipeline.features.reader import open_features
 from pipeline.store import local
@@ -335,8 +335,8 @@ def test_s2_extraction_writes_with_the_lock_held(
 def test_r1_a_damaged_file_is_found_before_it_is_read(features: Path, tmp_path: Path) -> None:
     copy = tmp_path / "features"
     shutil.copytree(features, copy)
-    digests = Digests(tmp_path / "digests.jsonl")
+    digests = HashCache(tmp_path / "digests.jsonl")
     open_features(copy).check([3], digests)
     flip(next(copy.rglob("layer_03.h5")))
     with pytest.raises(StoreError, match=r"layer_03\.h5: is damaged"):
-        open_features(copy).check([3], Digests(tmp_path / "digests.jsonl"))
+        open_features(copy).check([3], HashCache(tmp_path / "digests.jsonl"))

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.core.files import sha256_file
 from pipeline.features import hash_cache as module
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 
 
 @pytest.fixture
@@ -32,24 +32,24 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_and_its_links_are_read_once(file: Path, tmp_path: Path, read: list[Path]) -> None:
     os.link(file, tmp_path / "link")
-    digests = Digests()
-    assert digests.sha256(file) == digests.sha256(tmp_path / "link") == sha256_file(file)
+    hash_cache = HashCache()
+    assert hash_cache.sha256(file) == hash_cache.sha256(tmp_path / "link") == sha256_file(file)
     assert read == [file]
 
 
 def test_another_process_need_not_read_again(file: Path, tmp_path: Path, read: list[Path]) -> None:
     memory = tmp_path / "store" / "digests.jsonl"
-    expected = Digests(memory).sha256(file)
-    assert Digests(memory).sha256(file) == expected
+    expected = HashCache(memory).sha256(file)
+    assert HashCache(memory).sha256(file) == expected
     assert len(read) == 1
 
 
 def test_a_changed_file_is_read_again(file: Path, tmp_path: Path) -> None:
     memory = tmp_path / "digests.jsonl"
-    before = Digests(memory).sha256(file)
+    before = HashCache(memory).sha256(file)
     file.write_bytes(b"other byte")
     os.utime(file, ns=(1, 1))
-    after = Digests(memory).sha256(file)
+    after = HashCache(memory).sha256(file)
     assert after == sha256_file(file) != before
 
 
@@ -59,14 +59,14 @@ def test_distrust_reads_and_corrects_the_memory(
     """A disk that fails changes bytes and nothing else of a file."""
     memory = tmp_path / "digests.jsonl"
     times = file.stat()
-    Digests(memory).sha256(file)
+    HashCache(memory).sha256(file)
     file.write_bytes(b"sOme bytes")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert Digests(memory).sha256(file) != sha256_file(file)
-    assert Digests(memory, trust=False).sha256(file) == sha256_file(file)
-    assert Digests(memory).sha256(file) == sha256_file(file)
+    assert HashCache(memory).sha256(file) != sha256_file(file)
+    assert HashCache(memory, trust=False).sha256(file) == sha256_file(file)
+    assert HashCache(memory).sha256(file) == sha256_file(file)
     lines = len(memory.read_text(encoding="utf-8").splitlines())
-    Digests(memory, trust=False).sha256(file)
+    HashCache(memory, trust=False).sha256(file)
     assert len(memory.read_text(encoding="utf-8").splitlines()) == lines
 
 
@@ -74,14 +74,14 @@ def test_distrust_reads_and_corrects_the_memory(
 def test_lines_that_say_nothing_are_passed_over(file: Path, tmp_path: Path, line: str) -> None:
     memory = tmp_path / "digests.jsonl"
     memory.write_text(line + "\n", encoding="utf-8")
-    assert Digests(memory).sha256(file) == sha256_file(file)
-    assert Digests(memory).sha256(file) == sha256_file(file)
+    assert HashCache(memory).sha256(file) == sha256_file(file)
+    assert HashCache(memory).sha256(file) == sha256_file(file)
 
 
 def test_a_memory_that_cannot_be_written_is_done_without(file: Path, tmp_path: Path) -> None:
-    assert Digests(file / "not a folder").sha256(file) == sha256_file(file)
+    assert HashCache(file / "not a folder").sha256(file) == sha256_file(file)
 
 
 def test_no_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        Digests().sha256(tmp_path / "nowhere")
+        HashCache().sha256(tmp_path / "nowhere")

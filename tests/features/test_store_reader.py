@@ -17,7 +17,7 @@ from pipelines import extracted, labelled, prepared
 
 from pipeline.core.errors import StoreError
 from pipeline.features import reader
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import Features, open_features
 
 SENTENCES = [*random_sentences(60), *random_sentences(60)[:5], ("ice",) * 60]
@@ -238,31 +238,31 @@ def flip(path: Path) -> None:
 
 
 def test_check_accepts_what_was_written(features):
-    assert features.check(features.layers, Digests()) is None
+    assert features.check(features.layers, HashCache()) is None
 
 
 @pytest.mark.parametrize("name", ["tokens.h5", "layer_03.h5"])
 def test_check_finds_a_flipped_byte_in_a_shard(copy, name):
     flip(shard_file(copy, name))
     with pytest.raises(StoreError, match="is damaged, its bytes are not those"):
-        open_features(copy).check([3], Digests())
+        open_features(copy).check([3], HashCache())
 
 
 def test_check_finds_a_flipped_byte_in_the_entrance(copy):
     flip(copy / "features.h5")
     with pytest.raises(StoreError, match=r"features\.h5: is damaged"):
-        open_features(copy).check([3], Digests())
+        open_features(copy).check([3], HashCache())
 
 
 def test_check_finds_a_missing_file(copy):
     shard_file(copy, "layer_03.h5").unlink()
     with pytest.raises(StoreError, match=r"layer_03\.h5: is missing"):
-        open_features(copy).check([3], Digests())
+        open_features(copy).check([3], HashCache())
 
 
 def test_check_reads_the_layers_asked_for_only(copy):
     flip(shard_file(copy, "layer_03.h5"))
-    assert open_features(copy).check([2], Digests()) is None
+    assert open_features(copy).check([2], HashCache()) is None
 
 
 def test_moved_features_read_the_same(features, copy):

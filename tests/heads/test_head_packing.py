@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.heads.packing import MINIMUM_ROWS, Directions, PackedBatch, Walk, pack_batch
+from pipeline.heads.packing import MINIMUM_ROWS, Directions, PackedBatch, PackedLayout, pack_batch
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 FORWARD, BACKWARD = ("",), ("_reverse",)
@@ -14,7 +14,9 @@ BOTH = (*FORWARD, *BACKWARD)
 DIRECTIONS = st.sampled_from([FORWARD, BACKWARD, BOTH])
 
 
-def places_of(walk: Walk, batch: PackedBatch, directions: Directions) -> list[list[list[int]]]:
+def places_of(
+    walk: PackedLayout, batch: PackedBatch, directions: Directions
+) -> list[list[list[int]]]:
     """Per direction and sequence: where its tokens stand, in the order in which it reads them."""
     by_direction = walk.places.view(batch.tokens, len(directions)).t()
     return [

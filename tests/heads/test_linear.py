@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.heads.linear import RowPureLinear
+from pipeline.heads.linear import BatchInvariantLinear
 
 
 @pytest.mark.parametrize("inputs", [1, 10, 40, 256])
 @pytest.mark.parametrize("outputs", [1, 2, 5, 16, 21])
 def test_rows_are_the_same_bits_in_any_number_and_order(inputs: int, outputs: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    layer = RowPureLinear(inputs, outputs)
+    layer = BatchInvariantLinear(inputs, outputs)
     values = torch.randn(64, inputs, generator=generator)
     with torch.inference_mode():
         expected = layer(values)
@@ -23,7 +23,7 @@ def test_rows_are_the_same_bits_in_any_number_and_order(inputs: int, outputs: in
 def test_values_and_gradients_equal_torchs_linear_layer(
     rows: int, inputs: int, outputs: int
 ) -> None:
-    ours = RowPureLinear(inputs, outputs, dtype=torch.float64)
+    ours = BatchInvariantLinear(inputs, outputs, dtype=torch.float64)
     theirs = torch.nn.Linear(inputs, outputs, dtype=torch.float64)
     theirs.load_state_dict(ours.state_dict())
     values = torch.randn(rows, inputs, dtype=torch.float64)

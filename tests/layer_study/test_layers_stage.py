@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.layer_study.control import control_labels
 from pipeline.layer_study.selections import Reading, ReadingRows, Rows, predict_reading, readings
@@ -176,7 +176,7 @@ def predicted(project: Path, head: str) -> tuple[Any, Any, dict[Any, ReadingRows
             control=control,
             features=features,
             floor=None,
-            digests=Digests(),
+            hash_cache=HashCache(),
             device=torch.device("cpu"),
             say=str,
         )

@@ -21,7 +21,7 @@ from pipeline.corpus.folds import Run, by_fold
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.probes import probe
 from pipeline.probes.probe import L2, FittedProbe, fit_probe
@@ -78,7 +78,7 @@ def fitted(
         ProbeSettings(label="any", task=TASKS[kind], layers=layers),
         change(labels_of(folder, kind)),
         open_features(folder / "features"),
-        digests=Digests(),
+        hash_cache=HashCache(),
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.corpus.storage import read_labels
 from pipeline.features.reader import Features, open_features
 from pipeline.ingest.rows import Example
 from pipeline.probes.states import text_vectors, word_vectors
-from pipeline.tasks.dataset import HeadData, bring_together
+from pipeline.tasks.dataset import LabelledDataset, build_dataset
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,11 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return where
 
 
-def aligned(folder: Path, label: str) -> tuple[Features, HeadData]:
+def aligned(folder: Path, label: str) -> tuple[Features, LabelledDataset]:
     features = open_features(folder / "features")
     assert len(features.manifest.shards) > 2
     labels = read_labels(folder / "labels", label)
-    return features, bring_together(labels, features, kinds=[labels.kind], scheme=None)
+    return features, build_dataset(labels, features, kinds=[labels.kind], scheme=None)
 
 
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])

