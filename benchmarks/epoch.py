@@ -31,10 +31,8 @@ from pipeline.ingest.prepare import prepare
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.writer import write_labels, write_texts
 from pipeline.tasks.dataset import Split, build_dataset
-from pipeline.tasks.targets import IGNORE
-from pipeline.tasks.tasks import LABEL_KINDS
+from pipeline.tasks.label_type import IGNORE, LabelType
 from pipeline.training.loop import train
-from pipeline.training.objective import loss_of
 from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
@@ -55,6 +53,7 @@ class Work:
     """
 
     settings: HeadSettings
+    label_type: LabelType
     names: list[str]
     split: Split
     states: MappedStates
@@ -118,12 +117,13 @@ def make_work(folder: Path, encoder: Path, *, head: str, examples: int) -> Work:
     )
     features = open_features(folder / "features")
     labels = read_labels(folder / "labels", settings.label)
-    kinds = LABEL_KINDS[settings.task]
-    data = build_dataset(labels, features, kinds=kinds, scheme=settings.scheme)
+    label_type = settings.label_type(labels.kind)
+    data = build_dataset(labels, features, label_type)
     texts: dict[str, Text] = dict(read_texts(folder / "texts"))
     split = data.splits["train"]
     return Work(
         settings=settings,
+        label_type=label_type,
         names=data.names,
         split=split,
         states=MappedStates(features, [features.manifest.depth]),
@@ -264,7 +264,7 @@ def _ours(work: Work) -> None:
 
 def _our_head(work: Work) -> Head:
     torch.manual_seed(0)
-    return Head(work.settings, width=work.width, names=work.names)
+    return Head.build(work.settings, work.label_type, work.names, width=work.width)
 
 
 def _same_loss(work: Work, peer: PlainHead, cached: Sequence[Tensor]) -> None:
@@ -276,7 +276,7 @@ def _same_loss(work: Work, peer: PlainHead, cached: Sequence[Tensor]) -> None:
     members = np.arange(min(32, len(work.split)))
     logits, words = logits_of(ours, work.states, work.split, members, CPU)
     targets = torch.from_numpy(np.concatenate([work.split.targets[int(n)] for n in members])).long()
-    total, count = loss_of(ours, logits, targets, words)
+    total, count = ours.loss(logits, targets, words)
     expected = _plain_loss(work, peer, _from_cache(cached)(members.tolist()), members.tolist())
     difference = abs(total.item() / count - expected.item())
     print(f"largest difference of the loss: {difference:.1e}")

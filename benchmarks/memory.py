@@ -132,7 +132,6 @@ def _train(corpus: Path) -> float:
             open_features(corpus / "features"),
             hash_cache=HashCache(),
             device=choose_device(),
-            say=str,
         )
     finally:
         ended.set()

@@ -18,13 +18,13 @@ from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files, pin_advice, so
 from pipeline.extraction.estimate import cost_of_layer
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.layers import resolve_layer
-from pipeline.heads.settings import HeadSettings
+from pipeline.heads.settings import AUTO, HeadSettings
 from pipeline.ingest.settings import STORED_KIND, CorpusSettings
 from pipeline.report.settings import ReportSettings
 from pipeline.sweeps.settings import SweepSettings
 from pipeline.sweeps.space import options
 from pipeline.sweeps.validation import read_sweep
-from pipeline.tasks.tasks import LABEL_KINDS
+from pipeline.tasks.registry import label_types_of_task
 
 TABLES = ("encoders", "corpora", "features", "heads")
 SECTIONS = (*TABLES, "report", "sweeps")
@@ -174,14 +174,15 @@ def _check_head(
             f"corpora.{head.corpus} has no label {head.label!r}; "
             f"it has: {', '.join(corpus.labels)}",
         )
-    kind, wanted = STORED_KIND[corpus.labels[head.label]], LABEL_KINDS[head.task]
+    kind = STORED_KIND[corpus.labels[head.label]]
+    wanted = list(dict.fromkeys(own.column_kind for own in label_types_of_task(head.task)))
     if kind not in wanted:
         raise params.error(
             ("heads", name, "task"),
             f"{head.task} learns a label of kind {' or '.join(map(repr, wanted))}, "
             f"{head.label!r} is of kind {kind!r}",
         )
-    if (head.scheme is not None) != (kind == "bio"):
+    if head.scheme != AUTO and (head.scheme is not None) != (kind == "bio"):
         raise params.error(
             ("heads", name, "scheme"),
             f"must be bio or bioes, since {head.label!r} holds entities"

@@ -47,13 +47,14 @@ def main(
     files = run_files(predictions, column, seeds=trained.seeds)
     if trained.kept not in files:
         raise DataError(f"{head}: names no run of the head; run `dvc repro`")
-    runs = read_runs(files, column)
+    runs = read_runs(files, column, trained.label_type)
     evaluation = evaluate(
+        trained.label_type,
         column,
         [text for _, text in read_texts(texts)],
         runs,
         kept=trained.kept,
-        probe=read_probe(probe, column) if probe else None,
+        probe=read_probe(probe, column, trained.label_type) if probe else None,
     )
     sources = {
         "texts": texts / TEXTS,

@@ -73,6 +73,7 @@ def main(
     keep_freed_memory()
     allow_open_files()
     labels = read_labels(data_root / "labels" / settings.corpus, settings.label)
+    settings = settings.resolved(settings.label_type(labels.kind))
     require_splits(labels)
     features = open_features(data_root / "features" / settings.features)
     texts = None
@@ -100,7 +101,9 @@ def main(
         )
         for reading in readings(features)
     }
-    study = summarise(found, labels, control, metric=settings.training.metric)
+    study = summarise(
+        found, labels, control, task=settings.task, metric=settings.training.metric
+    )
     study = {
         "head": settings.model_dump(mode="json", exclude={"layers", "combine"}),
         "texts_sha256": labels.texts_sha256,

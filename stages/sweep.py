@@ -100,7 +100,9 @@ def main(
         device=str(device),
     )
     material = open_()
-    material.data(head)  # what is wrong with all trials is better known before the first
+    label_type = head.label_type(material.labels.kind)
+    head = head.resolved(label_type)
+    material.dataset(label_type)  # what is wrong with all trials is better known before the first
     with only_writer(folder, f"a sweep of {name}", partial(click.echo, err=True)):
         study = Study(
             folder,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand, echo_logs
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -61,14 +61,14 @@ def main(
     allow_open_files()
     for path in (out, history, scores, layers):
         remove_temporaries(path.parent, path.name)
-    fitted = fit_head(
-        settings,
-        read_labels(labels, settings.label),
-        open_features(features),
-        hash_cache=HashCache(store_path() / CACHE_FILE),
-        device=choose_device(),
-        say=lambda line: click.echo(f"head {name}: {line}"),
-    )
+    with echo_logs(f"head {name}: "):
+        fitted = fit_head(
+            settings,
+            read_labels(labels, settings.label),
+            open_features(features),
+            hash_cache=HashCache(store_path() / CACHE_FILE),
+            device=choose_device(),
+        )
     with atomic_directory(out) as folder:
         save_head(folder, fitted.head, fitted.description)
         (folder / PREDICTIONS).mkdir()
@@ -80,7 +80,7 @@ def main(
     write_text(history, csv_text(["epoch", "train_loss", "dev_loss"], losses))
     dev_scores = ([epoch.epoch, epoch.dev_score] for epoch in fitted.history)
     write_text(scores, csv_text(["epoch", "dev_score"], dev_scores))
-    write_text(layers, csv_text(["layer", "share"], fitted.shares.items()))
+    write_text(layers, csv_text(["layer", "share"], fitted.layer_weights.items()))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
-from pipeline.heads.settings import METRICS, HeadSettings
+from pipeline.heads.settings import HeadSettings
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings, SplitSettings
 from pipeline.ingest.writer import write_labels, write_texts
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
-from pipeline.tasks.tasks import LABEL_KINDS, Task
+from pipeline.tasks.registry import label_types_of_task
 from pipeline.training.fit import FittedHead, fit_head
 
 CORPUS = CorpusSettings(
@@ -43,7 +43,7 @@ CORPUS = CorpusSettings(
 )
 
 
-LABELS: dict[Task, str] = {
+LABELS: dict[str, str] = {
     "sequence_classification": "kind",
     "multilabel_classification": "kinds",
     "regression": "size",
@@ -120,10 +120,10 @@ def extracted(
     return folder / "features"
 
 
-def head_settings(task: Task, **changes: Any) -> HeadSettings:
+def head_settings(task: str, **changes: Any) -> HeadSettings:
     """A small head that trains in a moment; entities, unless ``label`` says otherwise."""
     label = changes.get("label", LABELS[task])
-    on_words = task == "token_classification"
+    own = label_types_of_task(task)[0]
     values: dict[str, Any] = {
         "corpus": "c",
         "features": "f",
@@ -131,10 +131,10 @@ def head_settings(task: Task, **changes: Any) -> HeadSettings:
         "task": task,
         "layers": (-1,),
         "combine": "concat",
-        "pooling": None if on_words else "cls",
-        "subwords": "first" if on_words else None,
+        "pooling": None if own.on_words else "cls",
+        "subwords": "first" if own.on_words else None,
         "scheme": "bio" if label == "tags" else None,
-        "crf": False if on_words else None,
+        "crf": False if own.on_words else None,
         "recurrent": {
             "cell": "lstm",
             "hidden_size": 16,
@@ -152,7 +152,9 @@ def head_settings(task: Task, **changes: Any) -> HeadSettings:
             "weight_decay": 0.01,
             "gradient_clip": 1.0,
             "class_weights": None,
-            "metric": "entity_f1" if label == "tags" else METRICS[task][-1 if on_words else 0],
+            "metric": "entity_f1"
+            if label == "tags"
+            else ("macro_f1" if own.on_words else own.metrics[0]),
             "patience": 3,
             "seeds": (5,),
         },
@@ -162,7 +164,7 @@ def head_settings(task: Task, **changes: Any) -> HeadSettings:
     return HeadSettings(**values)
 
 
-def fit(folder: Path, settings: HeadSettings, *, say: Callable[[str], object] = str) -> FittedHead:
+def fit(folder: Path, settings: HeadSettings) -> FittedHead:
     """Trains a head on what ``prepared`` and ``extracted`` put into a folder."""
     return fit_head(
         settings,
@@ -170,15 +172,11 @@ def fit(folder: Path, settings: HeadSettings, *, say: Callable[[str], object] = 
         open_features(folder / "features"),
         hash_cache=HashCache(),
         device=torch.device("cpu"),
-        say=say,
     )
 
 
 def head_data(folder: Path, settings: HeadSettings) -> LabelledDataset:
     """What such a head learns from."""
-    return build_dataset(
-        read_labels(folder / "labels", settings.label),
-        open_features(folder / "features"),
-        kinds=LABEL_KINDS[settings.task],
-        scheme=settings.scheme,
-    )
+    labels = read_labels(folder / "labels", settings.label)
+    features = open_features(folder / "features")
+    return build_dataset(labels, features, settings.label_type(labels.kind))

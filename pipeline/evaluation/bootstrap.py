@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pipeline.tasks.resampling import Floats, Sample
+from pipeline.tasks.resampling import Floats, ResampledMetrics
 
 RESAMPLES = 1000
 """Draws per interval; Efron and Tibshirani ask for about 1000 where percentiles are read."""
@@ -50,7 +50,9 @@ Draws: TypeAlias = dict[str, Floats]
 """(draws,) scores by name."""
 
 
-def draw(samples: Sequence[Sample], *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Draws]:
+def draw(
+    samples: Sequence[ResampledMetrics], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[Draws]:
     """Scores of several predictions of the same examples, on the same draws.
 
     Memory does not grow with ``resamples``; time does, and with the number of examples.
@@ -85,7 +87,11 @@ def interval(values: Floats) -> Interval:
 
 
 def paired_bootstrap(
-    first: Sample, second: Sample, *, resamples: int = RESAMPLES, seed: int = SEED
+    first: ResampledMetrics,
+    second: ResampledMetrics,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> dict[str, Difference]:
     """Differences ``first - second`` of two sets of predictions of the same examples.
 

@@ -14,10 +14,8 @@ from pipeline.evaluation.bootstrap import differences, draw, interval
 from pipeline.evaluation.mistakes import mistakes
 from pipeline.evaluation.predictions import SPLITS, Predictions, out_of_fold
 from pipeline.evaluation.runs import Numbers, with_spread
-from pipeline.tasks.baselines import Baseline, baseline
-from pipeline.tasks.calibration import CalibrationBin, calibration
-from pipeline.tasks.kinds import KINDS, Kind
-from pipeline.tasks.pairs import Pair
+from pipeline.tasks.calibration import CalibrationBin
+from pipeline.tasks.label_type import Baseline, LabelType, Pair
 from pipeline.tasks.resampling import LOWER_IS_BETTER
 
 
@@ -69,6 +67,7 @@ class _Split:
 
 
 def evaluate(
+    label_type: LabelType,
     labels: Labels,
     texts: Sequence[Text],
     runs: Mapping[Run, Predictions],
@@ -82,6 +81,7 @@ def evaluate(
     there, and baselines know what that run learned from.
 
     Args:
+        label_type: what the head learnt.
         labels: the head's label column.
         texts: the inputs, row by row as the labels.
         runs: checked predictions of each run.
@@ -92,49 +92,46 @@ def evaluate(
         DataError: a split is empty, or there are too few folds.
     """
     seen = by_fold(labels)
-    kind = KINDS[labels.kind]
-    guesses = {fold: _baseline(own, texts) for fold, own in seen.items()}
+    trivial = {fold: _baseline(label_type, own, texts) for fold, own in seen.items()}
     splits = {name: _split(seen, texts, name) for name in SPLITS}
     reported = {run.fold: rows for run, rows in runs.items() if run.seed == kept.seed}
     metrics: dict[str, Any] = {"seed": kept.seed}
     if kept.fold is not None:
         metrics["fold"] = kept.fold
     for name, split in splits.items():
-        rivals: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
+        baselines: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
             "baseline": (
-                guesses[split.folds[0]].name,
+                trivial[split.folds[0]].name,
                 [
-                    guesses[fold].predict(text)
+                    trivial[fold].predict(text)
                     for fold, text in zip(split.folds, split.texts, strict=True)
                 ],
             )
         }
         if probe is not None:
-            rivals["probe"] = ("linear probe", split.rows(probe))
-        metrics[name] = _scores(kind, split.gold, split.rows(reported), rivals)
+            baselines["probe"] = ("linear probe", split.rows(probe))
+        metrics[name] = _scores(label_type, split.gold, split.rows(reported), baselines)
     if len(runs) > 1:
         metrics["runs"] = with_spread(
-            {run: _run_scores(kind, splits, run.fold, rows) for run, rows in runs.items()}
+            {run: _run_scores(label_type, splits, run.fold, rows) for run, rows in runs.items()}
         )
     test = splits["test"]
     rows = test.rows(reported)
     tested, tested_rows = out_of_fold(labels, reported)
     return Evaluation(
         metrics=metrics,
-        confusion=kind.pairs(test.gold, rows),
-        calibration=_calibration_bins(test.gold, rows) if labels.kind == "class" else [],
-        mistakes=mistakes(tested, texts, tested_rows, SPLITS),
+        confusion=label_type.pairs(test.gold, rows),
+        calibration=label_type.calibration_bins(test.gold, rows),
+        mistakes=mistakes(label_type, tested, texts, tested_rows, SPLITS),
     )
 
 
-def _baseline(labels: Labels, texts: Sequence[Text]) -> Baseline:
+def _baseline(label_type: LabelType, labels: Labels, texts: Sequence[Text]) -> Baseline:
     """The baseline of the training rows."""
     train = [row for row, split in enumerate(labels.splits) if split == "train"]
     if not train:
         raise DataError("the train split is empty")
-    return baseline(
-        labels.kind, [texts[row] for row in train], [labels.values[row] for row in train]
-    )
+    return label_type.baseline([texts[row] for row in train], [labels.values[row] for row in train])
 
 
 def _split(seen: Mapping[Fold, Labels], texts: Sequence[Text], name: str) -> _Split:
@@ -151,52 +148,48 @@ def _split(seen: Mapping[Fold, Labels], texts: Sequence[Text], name: str) -> _Sp
 
 
 def _scores(
-    kind: Kind,
+    label_type: LabelType,
     gold: Sequence[Any],
     rows: Sequence[Mapping[str, Any]],
-    rivals: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]],
+    baselines: Mapping[str, tuple[str, Sequence[Mapping[str, Any]]]],
 ) -> dict[str, Any]:
     """The part of the metrics that is one split's."""
-    head = kind.sample(gold, rows)
-    others = [kind.sample(gold, theirs) for _, theirs in rivals.values()]
-    draws, *their_draws = draw([head, *others])
+    head = label_type.resampled(gold, rows)
+    resampled = [
+        label_type.resampled(gold, baseline_rows) for _, baseline_rows in baselines.values()
+    ]
+    draws, *baseline_draws = draw([head, *resampled])
     scores = head.scores()
     metrics: dict[str, Any] = {"examples": len(gold)}
     for name, value in scores.items():
         where = interval(draws[name])
         metrics |= _with_interval(name, value, where.low, where.high)
     tables: dict[str, Any] = {}
-    for name, detail in kind.details(gold, rows).items():
+    for name, detail in label_type.details(gold, rows).items():
         (tables if isinstance(detail, dict) else metrics)[name] = detail
-    for (key, (title, _)), other, drawn in zip(rivals.items(), others, their_draws, strict=True):
-        theirs = other.scores()
+    for (key, (title, _)), other, drawn in zip(
+        baselines.items(), resampled, baseline_draws, strict=True
+    ):
+        baseline_scores = other.scores()
         margin: Numbers = {}
-        for name, by in differences(scores, theirs, draws, drawn).items():
+        for name, by in differences(scores, baseline_scores, draws, drawn).items():
             better = (by.value, by.low, by.high)
             if name in LOWER_IS_BETTER:
                 better = (_negative(by.value), _negative(by.high), _negative(by.low))
             margin |= _with_interval(name, *better)
-        metrics[key] = {"name": title, **theirs, "margin": margin}
+        metrics[key] = {"name": title, **baseline_scores, "margin": margin}
     return metrics | tables
 
 
 def _run_scores(
-    kind: Kind, splits: Mapping[str, _Split], fold: Fold, predictions: Predictions
+    label_type: LabelType, splits: Mapping[str, _Split], fold: Fold, predictions: Predictions
 ) -> dict[str, Numbers]:
     """Headline scores of a run on its own dev and test."""
     own = {name: split.of(fold) for name, split in splits.items()}
     return {
-        name: kind.sample(split.gold, split.rows({fold: predictions})).scores()
+        name: label_type.resampled(split.gold, split.rows({fold: predictions})).scores()
         for name, split in own.items()
     }
-
-
-def _calibration_bins(
-    gold: Sequence[str], rows: Sequence[Mapping[str, Any]]
-) -> list[CalibrationBin]:
-    return calibration(
-        gold, [row["label"] for row in rows], [row["probabilities"] for row in rows]
-    ).bins
 
 
 def _with_interval(

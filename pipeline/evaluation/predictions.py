@@ -15,8 +15,7 @@ probe, which has no seeds, has the rows of all folds in one file.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +23,8 @@ from typing import Any, TypeAlias
 from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
+from pipeline.tasks.label_type import LabelType
+from pipeline.tasks.registry import label_type_named
 
 SPLITS = ("dev", "test")
 Predictions: TypeAlias = dict[str, Mapping[str, Any]]
@@ -36,11 +37,13 @@ class HeadRuns:
 
     Attributes:
         label: the label column that the head learnt.
+        label_type: what it learnt of it.
         seeds: that it was trained with.
         kept: the run whose weights the head has.
     """
 
     label: str
+    label_type: LabelType
     seeds: tuple[int, ...]
     kept: Run
 
@@ -56,6 +59,7 @@ def read_head_runs(path: Path) -> HeadRuns:
         settings = head["settings"]
         runs = HeadRuns(
             label=settings["label"],
+            label_type=label_type_named(head.get("label_type", head.get("kind"))),
             seeds=tuple(settings["training"]["seeds"]),
             kept=Run(head["fold"], head["seed"]),
         )
@@ -81,17 +85,19 @@ def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run
     return {run: folder / f"{name}.jsonl" for run, name in run_names(runs).items()}
 
 
-def read_runs(files: Mapping[Run, Path], labels: Labels) -> dict[Run, Predictions]:
+def read_runs(
+    files: Mapping[Run, Path], labels: Labels, label_type: LabelType
+) -> dict[Run, Predictions]:
     """Reads the predictions of some runs of a head.
 
     Raises:
         DataError: a file is absent, or is not of the rows of its run's dev and test.
     """
     seen = by_fold(labels)
-    return {run: read_predictions(path, seen[run.fold]) for run, path in files.items()}
+    return {run: read_predictions(path, seen[run.fold], label_type) for run, path in files.items()}
 
 
-def read_probe(path: Path, labels: Labels) -> dict[Fold, Predictions]:
+def read_probe(path: Path, labels: Labels, label_type: LabelType) -> dict[Fold, Predictions]:
     """Reads the predictions of a linear probe: in folds, those of each.
 
     Raises:
@@ -99,13 +105,13 @@ def read_probe(path: Path, labels: Labels) -> dict[Fold, Predictions]:
     """
     seen = by_fold(labels)
     if None in seen:
-        return {None: read_predictions(path, labels)}
+        return {None: read_predictions(path, labels, label_type)}
     rows = _read_rows(path)
     found = {}
     for fold, own in seen.items():
         split_of = dict(zip(own.ids, own.splits, strict=True))
         mine = [row for row in rows if row.get("split") == split_of.get(str(row.get("id")))]
-        found[fold] = by_id(mine, own, where=str(path))
+        found[fold] = by_id(mine, own, label_type, where=str(path))
     return found
 
 
@@ -132,23 +138,28 @@ def out_of_fold(
     return replace(labels, splits=["test"] * len(labels.splits)), tested
 
 
-def read_predictions(path: Path, labels: Labels) -> Predictions:
+def read_predictions(path: Path, labels: Labels, label_type: LabelType) -> Predictions:
     """Reads one file of predictions and checks it against the labels.
 
     Raises:
         DataError: the file is absent, is not JSON, or is not of the labels' dev and test rows.
     """
-    return by_id(_read_rows(path), labels, where=str(path))
+    return by_id(_read_rows(path), labels, label_type, where=str(path))
 
 
 def by_id(
-    rows: Sequence[Mapping[str, Any]], labels: Labels, *, where: str = "the predictions"
+    rows: Sequence[Mapping[str, Any]],
+    labels: Labels,
+    label_type: LabelType,
+    *,
+    where: str = "the predictions",
 ) -> Predictions:
     """Checked predictions by id.
 
     Args:
         rows: of a file of predictions, in any order.
         labels: what was predicted.
+        label_type: what the head learnt.
         where: the file, for errors.
 
     Raises:
@@ -162,11 +173,11 @@ def by_id(
     }
     if set(found) != set(expected) or len(found) != len(rows):
         raise DataError(f"{where}: not of the labels' dev and test rows; run `dvc repro`")
-    field, is_whole = _WHOLE[labels.kind]
     for row_id, value in expected.items():
-        if not is_whole(found[row_id], value):
+        if not label_type.is_complete(found[row_id], value):
             raise DataError(
-                f"{where}: the prediction of {row_id!r} has no {field}; run `dvc repro`"
+                f"{where}: the prediction of {row_id!r} has no {label_type.requirement}; "
+                "run `dvc repro`"
             )
     return found
 
@@ -183,32 +194,3 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             raise DataError(f"{path}:{number}: not JSON; run `dvc repro`") from None
     return rows
-
-
-def _whole_class(row: Mapping[str, Any], _gold: object) -> bool:
-    return row.get("label") in row.get("probabilities", {})
-
-
-def _whole_classes(row: Mapping[str, Any], _gold: object) -> bool:
-    return set(row.get("labels", [None])) <= set(row.get("probabilities", {}))
-
-
-def _whole_number(row: Mapping[str, Any], _gold: object) -> bool:
-    value = row.get("value")
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _whole_tags(row: Mapping[str, Any], gold: Any) -> bool:
-    return len(row.get("tags", "")) == len(row.get("probabilities", "")) == len(gold) and (
-        "tags" in row
-    )
-
-
-_WHOLE: dict[str, tuple[str, Callable[[Mapping[str, Any], Any], bool]]] = {
-    "class": ("label with its probability", _whole_class),
-    "classes": ("labels with their probabilities", _whole_classes),
-    "number": ("finite value", _whole_number),
-    "tags": ("tag and probability per word", _whole_tags),
-    "bio": ("tag and probability per word", _whole_tags),
-}
-"""By kind of label: what a prediction must have, in words, and whether it does."""

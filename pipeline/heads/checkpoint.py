@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from pipeline.core.errors import StoreError
+from pipeline.core.errors import DataError, StoreError
 from pipeline.core.files import readable_json
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
+from pipeline.tasks.registry import label_type_named
 
 WEIGHTS = "head.safetensors"
 DESCRIPTION = "head.json"
@@ -42,11 +43,18 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
     try:
         tensors = load_file(weights)
         settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
-        head = Head(settings, width=description["width"], names=description["labels"])
+        stored = label_type_named(str(description.get("label_type", description.get("kind"))))
+        label_type = settings.label_type(stored.column_kind)
+        head = Head.build(settings, label_type, description["labels"], width=description["width"])
         head.load_state_dict(tensors)
     except FileNotFoundError:
         raise StoreError(f"{weights}: no such file; run `dvc repro` or `dvc pull`") from None
-    except (SafetensorError, ValidationError, RuntimeError):  # the last: other names or shapes
+    except (
+        SafetensorError,
+        ValidationError,
+        DataError,
+        RuntimeError,
+    ):  # the last: other names or shapes
         raise _unreadable(folder) from None
     return head.to(device).eval(), description
 

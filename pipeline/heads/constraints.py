@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.tasks.targets import IGNORE
+from pipeline.corpus.schemes import OUTSIDE, PREFIXES
+from pipeline.tasks.label_type import IGNORE
 
-Scheme = Literal["bio", "bioes"]
-
-_PREFIXES = {"bio": "BI", "bioes": "BIES"}
-OUTSIDE = "O"
+_PREFIXES = {"bio": PREFIXES["iob2"], "bioes": PREFIXES["bioes"]}
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def everything_allowed(labels: int) -> Constraints:
     )
 
 
-def allowed_sequences(names: Sequence[str], scheme: Scheme | None) -> Constraints | None:
+def allowed_sequences(names: Sequence[str], scheme: str | None) -> Constraints | None:
     """The rules of a scheme for a set of labels; ``None``, no rules, for plain tags.
 
     In ``bio`` an ``I-x`` follows a ``B-x`` or an ``I-x``. In ``bioes`` so does an ``E-x``, and

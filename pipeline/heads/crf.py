@@ -15,7 +15,7 @@ from pipeline.heads.chain import Chain
 from pipeline.heads.constraints import Constraints, everything_allowed, forget_impossible
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.partition import LogPartition, walk_backward, walk_forward
-from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.label_type import IGNORE
 
 
 class LinearChainCRF(nn.Module):

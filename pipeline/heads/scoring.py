@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from pipeline.heads.model import Head
 from pipeline.heads.packing import MINIMUM_ROWS, pack_batch
 from pipeline.heads.word_layout import WordLayout, lay_out_words
 from pipeline.tasks.inputs import Inputs
+from pipeline.tasks.label_type import LabelType, Row
+from pipeline.tasks.words import Words
 
 SCORING_BATCH = 32
 """Most texts per batch without gradients; outputs do not depend on it."""
@@ -97,11 +99,7 @@ def _scoring_batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.
 
 @torch.inference_mode()
 def outputs_of(head: Head, logits: Tensor, words: WordLayout | None) -> list[Outputs]:
-    """What the logits of a batch say of each text.
-
-    Probabilities are worked out in float64: with their last digits cut off, as predictions are
-    written, they are then the same however many texts are scored together.
-    """
+    """Outputs of each text from the logits of a batch."""
     values: npt.NDArray[np.float64]
     if head.crf is not None and words is not None:
         lengths = [length for length in words.lengths if length]
@@ -110,7 +108,7 @@ def outputs_of(head: Head, logits: Tensor, words: WordLayout | None) -> list[Out
             values = head.crf.marginals(logits, lengths).cpu().numpy().astype(np.float64)
             best = head.crf.viterbi(logits, lengths)[0].cpu().numpy()
     else:
-        values = _probabilities(head, logits.cpu().numpy().astype(np.float64))
+        values = head.label_type.probabilities(logits.cpu().numpy().astype(np.float64))
         best = values.argmax(1)
     counts: Sequence[int] = [1] * len(logits)
     if words is not None:
@@ -122,10 +120,29 @@ def outputs_of(head: Head, logits: Tensor, words: WordLayout | None) -> list[Out
     ]
 
 
-def _probabilities(head: Head, logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    if head.settings.task == "regression":
-        return logits
-    if head.settings.task == "multilabel_classification":
-        return np.asarray(np.exp(-np.logaddexp(0, -logits)))  # the sigmoid, without overflow
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
+def answers(
+    label_type: LabelType,
+    names: Sequence[str],
+    outputs: Sequence[Outputs],
+    words: Sequence[Words] | None,
+    thresholds: Mapping[str, float] | None = None,
+) -> list[Row]:
+    """Predictions of texts, ready for JSON, as their label type writes them.
+
+    Args:
+        label_type: of the head.
+        names: the head's labels.
+        outputs: what it gave for each text.
+        words: the words of each, for labels on words.
+        thresholds: of several labels per text, from which probability on it has each.
+    """
+    return [
+        label_type.answer(
+            names,
+            one.values,
+            one.best,
+            words=None if words is None else words[place],
+            thresholds=thresholds,
+        )
+        for place, one in enumerate(outputs)
+    ]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.core.errors import DataError
 from pipeline.core.params import Section
 from pipeline.heads.training_settings import TrainingSettings
-from pipeline.tasks.tasks import Task
+from pipeline.tasks.entities import Scheme
+from pipeline.tasks.label_type import LabelType
+from pipeline.tasks.registry import Task, label_type_for, label_types_of_task
 
 Combine = Literal["concat", "mix"]
 Pooling = Literal["cls", "last", "mean", "max", "attention"]
 Subwords = Literal["first", "last", "mean"]
-Scheme = Literal["bio", "bioes"]
 
-METRICS: dict[Task, tuple[str, ...]] = {
-    "sequence_classification": ("macro_f1", "accuracy"),
-    "multilabel_classification": ("macro_f1", "micro_f1", "mean_average_precision"),
-    "regression": ("spearman", "pearson", "rmse"),
-    "token_classification": ("entity_f1", "word_accuracy", "macro_f1"),
-}
-"""The dev metrics that a head of each task can be chosen by."""
+AUTO: Final = "auto"
+"""Value of a setting that follows from the kind of the label column."""
 
 
 class RecurrentSettings(Section):
@@ -37,16 +34,18 @@ class RecurrentSettings(Section):
             and Ghahramani 2016), instead of each token its own.
     """
 
-    cell: Literal["lstm", "gru"]
-    hidden_size: int = Field(ge=1)
-    num_layers: int = Field(ge=1)
-    bidirectional: bool
-    dropout: float = Field(ge=0, lt=1)
-    locked_dropout: bool
+    cell: Literal["lstm", "gru"] = "lstm"
+    hidden_size: int = Field(default=128, ge=1)
+    num_layers: int = Field(default=1, ge=1)
+    bidirectional: bool = True
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    locked_dropout: bool = False
 
 
 class HeadSettings(Section):
     """A head: what it reads, what it learns, and its network.
+
+    Only ``corpus``, ``features``, ``label``, ``task`` and ``layers`` must be given.
 
     Attributes:
         corpus: the row of ``corpora`` whose labels it learns.
@@ -59,7 +58,8 @@ class HeadSettings(Section):
         pooling: for tasks on texts, how outputs at tokens become one: ``pipeline.heads.pooling``.
         subwords: for tasks on words, which of a word's tokens it is read at: the first, the last,
             or the mean of all.
-        scheme: for entities, the scheme of the tags that it learns inside; ``None`` for plain tags.
+        scheme: for entities, the scheme of the tags that it learns inside; ``None`` for plain tags;
+            ``auto`` for BIO where the label holds entities.
         crf: for tasks on words, whether neighbouring labels are decided together, by a linear-chain
             conditional random field, instead of each by itself.
         recurrent: its network.
@@ -71,18 +71,50 @@ class HeadSettings(Section):
     label: str
     task: Task
     layers: tuple[int, ...] = Field(min_length=1)
-    combine: Combine
+    combine: Combine = "concat"
     pooling: Pooling | None = None
     subwords: Subwords | None = None
-    scheme: Scheme | None = None
+    scheme: Scheme | Literal["auto"] | None = AUTO
     crf: bool | None = None
-    recurrent: RecurrentSettings
-    training: TrainingSettings
+    recurrent: RecurrentSettings = RecurrentSettings()
+    training: TrainingSettings = TrainingSettings()
 
     @property
     def on_words(self) -> bool:
         """Whether it gives something for every word, instead of one thing for the text."""
-        return self.task == "token_classification"
+        return label_types_of_task(self.task)[0].on_words
+
+    def label_type(self, column_kind: str) -> LabelType:
+        """The label type that it learns of a label column.
+
+        Raises:
+            DataError: the task does not learn such a column, or ``scheme`` does not fit it.
+        """
+        scheme = None if self.scheme == AUTO else self.scheme
+        found = label_type_for(self.task, column_kind, scheme)
+        if self.scheme not in (AUTO, found.scheme):
+            holds, must = ("", "bio or bioes") if found.scheme else ("no ", "null")
+            raise DataError(f"label {self.label!r} holds {holds}entities: scheme must be {must}")
+        return found
+
+    def resolved(self, label_type: LabelType) -> HeadSettings:
+        """The same settings with what follows from the label type: scheme and dev metric."""
+        metric = self.training.metric
+        training = self.training.model_copy(
+            update={"metric": label_type.metrics[0] if metric == AUTO else metric}
+        )
+        return self.model_copy(update={"scheme": label_type.scheme, "training": training})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, row: Any) -> Any:
+        if not isinstance(row, dict) or not isinstance(task := row.get("task"), str):
+            return row
+        types = label_types_of_task(task)
+        if not types:
+            return row
+        reading = {"subwords": "first", "crf": False} if types[0].on_words else {"pooling": "cls"}
+        return {**reading, **row}
 
     @model_validator(mode="after")
     def _layers_differ(self) -> Self:
@@ -94,31 +126,32 @@ class HeadSettings(Section):
     def _fields_fit_the_task(self) -> Self:
         if self.on_words:
             if self.pooling is not None:
-                raise ValueError("'pooling' must be null for token_classification, a task on words")
+                raise ValueError(f"'pooling' must be null for {self.task}, a task on words")
             if self.subwords is None or self.crf is None:
                 raise ValueError(
-                    "token_classification needs 'subwords' (first, last or mean) and 'crf' "
-                    "(true or false)"
+                    f"{self.task} needs 'subwords' (first, last or mean) and 'crf' (true or false)"
                 )
         else:
             if self.pooling is None:
                 raise ValueError(f"{self.task} needs 'pooling': cls, last, mean, max or attention")
-            if (self.subwords, self.scheme, self.crf) != (None, None, None):
+            if (self.subwords, self.crf) != (None, None) or self.scheme not in (None, AUTO):
                 raise ValueError("'subwords', 'scheme' and 'crf' are for token_classification")
         return self
 
     @model_validator(mode="after")
     def _training_fits_the_task(self) -> Self:
-        known = METRICS[self.task]
-        if self.training.metric not in known:
+        known = list(
+            dict.fromkeys(name for own in label_types_of_task(self.task) for name in own.metrics)
+        )
+        metric = self.training.metric
+        if metric not in (AUTO, *known):
             raise ValueError(
-                f"'training.metric' of {self.task} is one of {', '.join(known)}, "
-                f"not {self.training.metric}"
+                f"'training.metric' of {self.task} is one of {', '.join(known)}, not {metric}"
             )
-        if self.training.metric == "entity_f1" and self.scheme is None:
+        if metric == "entity_f1" and self.scheme is None:
             raise ValueError("'training.metric' entity_f1 needs a 'scheme': bio or bioes")
-        if self.training.class_weights and self.task == "regression":
-            raise ValueError("'training.class_weights' must be null for regression")
+        if self.training.class_weights and label_types_of_task(self.task)[0].link == "identity":
+            raise ValueError(f"'training.class_weights' must be null for {self.task}")
         if self.training.class_weights and self.crf:
             raise ValueError("'training.class_weights' must be null with a CRF")
         return self

@@ -21,20 +21,12 @@ import numpy as np
 from pipeline.core.errors import DataError
 from pipeline.corpus.storage import Labels
 from pipeline.corpus.texts import Text
+from pipeline.tasks.registry import default_label_type
+from pipeline.tasks.tags import Tags
 
 Control = Literal["words", "shuffled"]
 
 _SEED = 2019
-
-CONTROL_METRIC = {
-    "class": "accuracy",
-    "classes": "micro_f1",
-    "number": "spearman",
-    "tags": "word_accuracy",
-    "bio": "word_accuracy",
-}
-"""What selectivity is a difference of, by kind of label: by accuracy, as in the paper."""
-
 
 def control_labels(labels: Labels, texts: Sequence[Text] | None, how: Control = "words") -> Labels:
     """The labels of the control task.
@@ -51,14 +43,14 @@ def control_labels(labels: Labels, texts: Sequence[Text] | None, how: Control = 
         DataError: the labels are of words, and the texts are not.
     """
     rng = np.random.default_rng(_SEED)
-    if labels.kind in ("tags", "bio"):
+    if default_label_type(labels.kind).on_words:
         if how == "shuffled":
             tags = _shuffled_tags(labels, rng)
         elif texts is None:
             raise DataError("the labels are of words, and the head is of texts; change its task")
         else:
             tags = _tags_of_types(labels, texts, rng)
-        return replace(labels, kind="tags", values=tags)
+        return replace(labels, kind=Tags.column_kind, values=tags)
     values: list[Any] = list(labels.values)
     for split in sorted(set(labels.splits)):
         members = [row for row, own in enumerate(labels.splits) if own == split]

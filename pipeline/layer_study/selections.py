@@ -12,12 +12,13 @@ from pipeline.corpus.storage import Labels
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import Features
 from pipeline.heads.settings import HeadSettings
-from pipeline.layer_study.control import CONTROL_METRIC
 from pipeline.probes.probe import fit_probe
 from pipeline.probes.settings import ProbeSettings
+from pipeline.tasks.label_type import Row
+from pipeline.tasks.registry import label_type_for
 from pipeline.tasks.resampling import LOWER_IS_BETTER
 from pipeline.training.data import TrainingData
-from pipeline.training.fit import Row, predict_seed, train_seed
+from pipeline.training.fit import predict_seed, train_seed
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def predict_reading(
         heads = {}
         for seed in some:
             trained = train_seed(head, material, seed=seed, after_epoch=repr)
-            heads[seed] = predict_seed(head, material, trained)[1]
+            heads[seed] = predict_seed(trained, material)[1]
             say(
                 f"{reading.name}, {title}, seed {seed}: dev {head.training.metric} "
                 f"{sign * trained.best.dev_score:.4f}"
@@ -114,7 +115,7 @@ def predict_reading(
         probe = ProbeSettings(label=head.label, task=head.task, layers=reading.layers)
         return Rows(heads, fit_probe(probe, own, source, hash_cache=hash_cache).predictions)
 
-    head = settings.model_copy(
+    head = settings.resolved(settings.label_type(labels.kind)).model_copy(
         update={
             "layers": reading.layers,
             "combine": "mix" if len(reading.layers) > 1 else "concat",
@@ -129,7 +130,8 @@ def predict_reading(
 
 def _on_control(head: HeadSettings, control: Labels) -> HeadSettings:
     """The head on its control task: of words, plain tags instead of entities."""
-    if control.kind not in ("tags", "bio"):
+    label_type = label_type_for(head.task, control.kind)
+    if not label_type.on_words:
         return head
-    training: Any = head.training.model_copy(update={"metric": CONTROL_METRIC[control.kind]})
+    training = head.training.model_copy(update={"metric": label_type.control_metric})
     return head.model_copy(update={"scheme": None, "training": training})

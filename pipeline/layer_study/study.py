@@ -8,6 +8,7 @@ less that on the control task, by accuracy. All that is compared, and the choice
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -15,17 +16,42 @@ import numpy as np
 
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.bootstrap import Draws, draw, interval
-from pipeline.layer_study.control import CONTROL_METRIC
 from pipeline.layer_study.selections import Reading, ReadingRows, Rows
-from pipeline.tasks.kinds import KINDS
-from pipeline.tasks.resampling import LOWER_IS_BETTER, Floats, Sample
-from pipeline.training.fit import Row
+from pipeline.tasks.label_type import LabelType, Row
+from pipeline.tasks.registry import label_type_for
+from pipeline.tasks.resampling import LOWER_IS_BETTER, Floats, ResampledMetrics
 
 Numbers = dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A label column and what a task learns of it."""
+
+    label_type: LabelType
+    labels: Labels
+
+    def of_split(self, run: Sequence[Row], split: str) -> tuple[list[Any], list[Row]]:
+        """Gold labels and predictions of a split, in the same order."""
+        rows = {row["id"]: row for row in run if row["split"] == split}
+        members = [n for n, own in enumerate(self.labels.splits) if own == split]
+        return (
+            [self.labels.values[n] for n in members],
+            [rows[self.labels.ids[n]] for n in members],
+        )
+
+    def resampled(self, run: Sequence[Row], split: str) -> ResampledMetrics:
+        """Headline metrics of a run on a split."""
+        return self.label_type.resampled(*self.of_split(run, split))
+
+
 def summarise(
-    found: Mapping[Reading, ReadingRows], labels: Labels, control: Labels, *, metric: str
+    found: Mapping[Reading, ReadingRows],
+    labels: Labels,
+    control: Labels,
+    *,
+    task: str,
+    metric: str,
 ) -> dict[str, Any]:
     """The study, ready for JSON; ``docs/guides/iterate.md`` describes the fields.
 
@@ -33,28 +59,31 @@ def summarise(
         found: predictions of each reading, in the order of the table.
         labels: the real labels.
         control: those of the control task.
+        task: what the heads learn.
         metric: the head's; where the kind of label has no interval of it, its first one is taken.
     """
-    known = KINDS[labels.kind].sample(*_of_split(labels, _any(found).real.probe, "dev")).measures
+    real = _Column(label_type_for(task, labels.kind), labels)
+    chance = _Column(label_type_for(task, control.kind), control)
+    known = real.resampled(_any(found).real.probe, "dev").measures
     metric = metric if metric in known else next(iter(known))
     dev = {
         reading.name: {"layers": list(reading.layers)}
-        | _scores(rows, labels, control, metric=metric, split="dev")
+        | _scores(rows, real, chance, metric=metric, split="dev")
         for reading, rows in found.items()
     }
     chosen = _best(dev, metric)
-    compared = _differences(found, labels, metric=metric, chosen=chosen)
+    compared = _differences(found, real, metric=metric, chosen=chosen)
     for name, reading in dev.items():
         reading["head"]["behind_chosen"] = compared[name]
     best = next(reading for reading in found if reading.name == chosen)
     return {
         "metric": metric,
-        "control_metric": CONTROL_METRIC[labels.kind],
+        "control_metric": real.label_type.control_metric,
         "seeds": list(_any(found).real.heads),
         "chosen": chosen,
         "dev": dev,
-        "labels": _per_label(found, labels),
-        "test": _scores(found[best], labels, control, metric=metric, split="test"),
+        "labels": _per_label(found, real),
+        "test": _scores(found[best], real, chance, metric=metric, split="test"),
     }
 
 
@@ -63,11 +92,11 @@ def _any(found: Mapping[Reading, ReadingRows]) -> ReadingRows:
 
 
 def _scores(
-    rows: ReadingRows, labels: Labels, control: Labels, *, metric: str, split: str
+    rows: ReadingRows, real: _Column, chance: _Column, *, metric: str, split: str
 ) -> dict[str, Any]:
     """Scores of the head and of the probe of one reading."""
     return {
-        who: _score(one, rows, labels, control, metric=metric, split=split)
+        who: _score(one, rows, real, chance, metric=metric, split=split)
         for who, one in (("head", _heads), ("probe", _probe))
     }
 
@@ -81,25 +110,25 @@ def _probe(rows: Rows) -> list[list[Row]]:
 
 
 def _score(
-    runs: Any, rows: ReadingRows, labels: Labels, control: Labels, *, metric: str, split: str
+    runs: Any, rows: ReadingRows, real: _Column, chance: _Column, *, metric: str, split: str
 ) -> dict[str, Any]:
-    accuracy = CONTROL_METRIC[labels.kind]
-    samples = [_sample(labels, run, split) for run in runs(rows.real)]
+    accuracy = real.label_type.control_metric
+    samples = [real.resampled(run, split) for run in runs(rows.real)]
     where = interval(_mean([drawn[metric] for drawn in draw(samples)]))
     values = [_value(sample, metric) for sample in samples]
-    real = fmean(_value(sample, accuracy) for sample in samples)
-    by_chance = fmean(_value(_sample(control, run, split), accuracy) for run in runs(rows.control))
+    share = fmean(_value(sample, accuracy) for sample in samples)
+    by_chance = fmean(_value(chance.resampled(run, split), accuracy) for run in runs(rows.control))
     result: dict[str, Any] = {
         "score": fmean(values),
         "deviation": stdev(values) if len(values) > 1 else None,
         "low": where.low,
         "high": where.high,
-        "accuracy": real,
+        "accuracy": share,
         "control": by_chance,
-        "selectivity": real - by_chance,
+        "selectivity": share - by_chance,
     }
     if rows.floor is not None:
-        floors = [_value(_sample(labels, run, split), metric) for run in runs(rows.floor)]
+        floors = [_value(real.resampled(run, split), metric) for run in runs(rows.floor)]
         result["floor"] = fmean(floors)
     return result
 
@@ -111,12 +140,12 @@ def _best(dev: Mapping[str, Any], metric: str) -> str:
 
 
 def _differences(
-    found: Mapping[Reading, ReadingRows], labels: Labels, *, metric: str, chosen: str
+    found: Mapping[Reading, ReadingRows], real: _Column, *, metric: str, chosen: str
 ) -> dict[str, Numbers | None]:
     """By how much each reading's heads are better than the chosen one's, paired: below 0, worse."""
     sign = -1 if metric in LOWER_IS_BETTER else 1
     samples = {
-        reading.name: [_sample(labels, run, "dev") for run in rows.real.heads.values()]
+        reading.name: [real.resampled(run, "dev") for run in rows.real.heads.values()]
         for reading, rows in found.items()
     }
     drawn: list[Draws] = draw([sample for some in samples.values() for sample in some])
@@ -138,13 +167,13 @@ def _differences(
     return result
 
 
-def _per_label(found: Mapping[Reading, ReadingRows], labels: Labels) -> dict[str, dict[str, Any]]:
+def _per_label(found: Mapping[Reading, ReadingRows], real: _Column) -> dict[str, dict[str, Any]]:
     """F1 on dev of each class, label, tag or type: by label its support, and a mean per reading."""
     tables: dict[str, list[dict[str, Any]]] = {}
     for reading, rows in found.items():
         tables[reading.name] = []
         for run in rows.real.heads.values():
-            details = KINDS[labels.kind].details(*_of_split(labels, run, "dev"))
+            details = real.label_type.details(*real.of_split(run, "dev"))
             table: dict[str, Any] = next(
                 (v for key, v in details.items() if key.startswith("per_")), {}
             )
@@ -163,18 +192,7 @@ def _per_label(found: Mapping[Reading, ReadingRows], labels: Labels) -> dict[str
     return found_rows
 
 
-def _sample(labels: Labels, run: Sequence[Row], split: str) -> Sample:
-    return KINDS[labels.kind].sample(*_of_split(labels, run, split))
-
-
-def _of_split(labels: Labels, run: Sequence[Row], split: str) -> tuple[list[Any], list[Row]]:
-    """Gold labels and predictions of a split, in the same order."""
-    rows = {row["id"]: row for row in run if row["split"] == split}
-    members = [n for n, own in enumerate(labels.splits) if own == split]
-    return [labels.values[n] for n in members], [rows[labels.ids[n]] for n in members]
-
-
-def _value(sample: Sample, metric: str) -> float:
+def _value(sample: ResampledMetrics, metric: str) -> float:
     value = sample.scores()[metric]
     return 0.0 if value is None else value  # a correlation of numbers that are all the same
 

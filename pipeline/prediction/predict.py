@@ -19,8 +19,7 @@ from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
 from pipeline.heads.checkpoint import load_head
-from pipeline.heads.decoding import answer
-from pipeline.heads.scoring import Outputs, outputs_of, score
+from pipeline.heads.scoring import Outputs, answers, outputs_of, score
 from pipeline.prediction.entities import entities_in_text, entities_in_words
 from pipeline.prediction.split_words import Span, split_words
 from pipeline.store.keys import Recipe
@@ -33,7 +32,7 @@ class Answers:
     """What a head says of some texts.
 
     Attributes:
-        rows: one per text, in order, as ``pipeline.heads.decoding.answer`` gives them; of a head
+        rows: one per text, in order, as ``LabelType.answer`` gives them; of a head
             that tags words, with the ``words`` of a raw text as character offsets, and of one that
             tags entities with ``entities``.
         cut: how many texts were longer than the encoder reads, and were cut.
@@ -83,28 +82,25 @@ class Predictor:
                 an error; or the head reads words and is given a pair; or a text has states that
                 the features' ``storage_dtype`` does not hold.
         """
-        settings = self.head.settings
+        label_type = self.head.label_type
         names = names or [f"text {number}" for number in range(1, len(texts) + 1)]
         given = [self._as_read(text, name) for text, name in zip(texts, names, strict=True)]
         rows = self._tokenizer([text for text, _ in given])
         for row, name in zip(rows, names, strict=True):
             self._refuse(row, name)
-        words = [Words.of(row.word_index, row.words) for row in rows] if settings.on_words else None
+        words = [Words.of(row.word_index, row.words) for row in rows] if label_type.on_words else None
         outputs = self._outputs(rows, words, names)
-        answers = []
-        for number, (text, spans) in enumerate(given):
-            found = answer(
-                settings,
-                self.head.names,
-                outputs[number],
-                words=None if words is None else words[number],
-                thresholds=self.description["thresholds"],
-            )
-            answers.append(self._with_places(found, texts[number], text, spans))
-        return Answers(answers, sum(row.full_length > row.length for row in rows))
+        found = answers(
+            label_type, self.head.names, outputs, words, self.description["thresholds"]
+        )
+        placed = [
+            self._with_places(found[number], texts[number], text, spans)
+            for number, (text, spans) in enumerate(given)
+        ]
+        return Answers(placed, sum(row.full_length > row.length for row in rows))
 
     def _as_read(self, text: Text, name: str) -> tuple[Text, list[Span] | None]:
-        if not self.head.settings.on_words or isinstance(text, tuple):
+        if not self.head.label_type.on_words or isinstance(text, tuple):
             return text, None
         if not isinstance(text, str):
             raise DataError(
@@ -149,11 +145,11 @@ class Predictor:
         self, found: dict[str, Any], given: Text, read: Text, spans: list[Span] | None
     ) -> dict[str, Any]:
         """Where words and entities stand in the text that was given."""
-        if not self.head.settings.on_words:
+        if not self.head.label_type.on_words:
             return found
         if spans is not None:
             found = {**found, "words": [list(span) for span in spans]}
-        if self.head.settings.scheme is None:
+        if self.head.label_type.scheme is None:
             return found
         tags, sure = found["tags"], found["probabilities"]
         if spans is None or not isinstance(given, str):

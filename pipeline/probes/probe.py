@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.core.errors import TrainingError
 from pipeline.corpus.folds import by_fold
@@ -27,9 +26,8 @@ from pipeline.probes.linear_models import Floats, LinearFit, LinearModel, Loss, 
 from pipeline.probes.settings import ProbeSettings
 from pipeline.probes.states import text_vectors, word_vectors
 from pipeline.tasks.dataset import LabelledDataset, Split, build_dataset
-from pipeline.tasks.dev_score import dev_score
-from pipeline.tasks.tasks import LABEL_KINDS, Task
-from pipeline.tasks.thresholds import best_thresholds
+from pipeline.tasks.label_type import Link, Row
+from pipeline.tasks.registry import label_type_for
 
 L2 = (0.1, 0.01, 0.001, 0.0001)
 """The penalties that are tried; of features of deviation 1, and a mean over rows."""
@@ -38,24 +36,10 @@ SEARCH_TOLERANCE = 3e-4
 TOLERANCE = {"float32": 1e-5, "float64": 1e-7}
 """While penalties are compared, and of the chosen one; what ``LinearFit.fit`` says of it."""
 
+_LOSS: dict[Link, Loss] = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "squared"}
+
 _FLOAT64_NUMBERS = 1 << 22
 """Numbers in all training vectors, up to which products are float64: more would be slow."""
-
-_LOSS: dict[Task, Loss] = {
-    "sequence_classification": "softmax",
-    "multilabel_classification": "sigmoid",
-    "regression": "squared",
-    "token_classification": "softmax",
-}
-
-_METRIC = {
-    "class": "macro_f1",
-    "classes": "micro_f1",
-    "number": "spearman",
-    "tags": "word_accuracy",
-    "bio": "entity_f1",
-}
-"""What a penalty is chosen by, on dev."""
 
 
 @dataclass(frozen=True)
@@ -107,140 +91,71 @@ def _fit(
     settings: ProbeSettings, labels: Labels, features: Features, layers: Sequence[int]
 ) -> FittedProbe:
     """The predictions on one dev and test, and the part of the description that is of them."""
-    data = build_dataset(labels, features, kinds=LABEL_KINDS[settings.task], scheme=None)
-    vectors_of = word_vectors if settings.task == "token_classification" else text_vectors
-    train: Floats = vectors_of(features, layers, data.splits["train"])
+    label_type = label_type_for(settings.task, labels.kind)
+    dataset = build_dataset(labels, features, label_type)
+    vectors_of = word_vectors if label_type.on_words else text_vectors
+    splits = dataset.splits
+    train: Floats = vectors_of(features, layers, splits["train"])
     if not len(train):
         raise TrainingError("no word of the training split has a token; raise max_length")
-    vectors = {name: vectors_of(features, layers, data.splits[name]) for name in ("dev", "test")}
+    vectors = {name: vectors_of(features, layers, splits[name]) for name in ("dev", "test")}
     if train.size <= _FLOAT64_NUMBERS:
         train = train.astype(np.float64)
-    fit = LinearFit(train, _targets(data, settings.task), _LOSS[settings.task])
+    targets = label_type.linear_targets(
+        splits["train"].gold, np.concatenate(list(splits["train"].targets)), dataset.names
+    )
+    fit = LinearFit(train, targets, _LOSS[label_type.link])
 
-    def thresholds_of(model: LinearModel) -> dict[str, float] | None:
-        if settings.task != "multilabel_classification":
-            return None
-        return _thresholds(model(vectors["dev"]), data)
+    def predict(
+        model: LinearModel, name: str, thresholds: Mapping[str, float] | None = None
+    ) -> list[Row]:
+        return _predictions(model(vectors[name]), dataset, splits[name], thresholds)
 
-    def rows(
-        model: LinearModel, name: str, thresholds: Mapping[str, float] | None
-    ) -> list[dict[str, Any]]:
-        return _predictions(model(vectors[name]), data, name, settings.task, thresholds or {})
+    def tune(model: LinearModel) -> dict[str, float] | None:
+        return label_type.thresholds(splits["dev"].gold, predict(model, "dev"), dataset.names)
 
     def score(model: LinearModel) -> float:
-        found = rows(model, "dev", thresholds_of(model))
-        return dev_score(_METRIC[data.kind], data.kind, data.splits["dev"].gold, found)
+        rows = predict(model, "dev", tune(model))
+        return label_type.dev_score(label_type.probe_metric, splits["dev"].gold, rows)
 
     l2, scores = best_of(fit, L2, score=score, tolerance=SEARCH_TOLERANCE)
     model = fit.fit(l2, tolerance=TOLERANCE[train.dtype.name])
-    thresholds = thresholds_of(model)
+    thresholds = tune(model)
     description = {
-        "labels": data.names,
+        "labels": dataset.names,
         "rows": len(train),
         "l2": l2,
         "converged": model.converged,
         "dev_scores": {str(penalty): float(value) for penalty, value in scores.items()},
         **({} if thresholds is None else {"thresholds": thresholds}),
     }
-    predictions = [row for name in vectors for row in rows(model, name, thresholds)]
+    predictions = [
+        {"id": row_id, "split": name, **row}
+        for name in vectors
+        for row_id, row in zip(splits[name].ids, predict(model, name, thresholds), strict=True)
+    ]
     return FittedProbe(predictions, description)
 
 
-def _targets(data: LabelledDataset, task: Task) -> npt.NDArray[np.float64]:
-    """(rows, outputs) float64, one row per text, or per word that has a token."""
-    split = data.splits["train"]
-    if task == "regression":
-        return np.array(split.gold, np.float64)[:, None]
-    column = {name: place for place, name in enumerate(data.names)}
-    if task == "token_classification":
-        names = [
-            [tag]
-            for tags, words in zip(split.gold, split.words or (), strict=True)
-            for tag, first in zip(tags, words.first, strict=True)
-            if first >= 0
-        ]
-    else:
-        names = [[gold] if isinstance(gold, str) else list(gold) for gold in split.gold]
-    targets = np.zeros((len(names), len(column)))
-    for row, own in enumerate(names):
-        targets[row, [column[name] for name in own]] = 1
-    return targets
-
-
-def _thresholds(outputs: npt.NDArray[np.float64], data: LabelledDataset) -> dict[str, float]:
-    """What is best on dev, whose outputs these are, of probabilities as they are written."""
-    shares = [_shares(data.names, row) for row in _sigmoid(outputs)]
-    return best_thresholds(
-        np.array([[row[name] for name in data.names] for row in shares]),
-        np.array([[name in gold for name in data.names] for gold in data.splits["dev"].gold]),
-        data.names,
-    )
-
-
 def _predictions(
-    outputs: npt.NDArray[np.float64],
-    data: LabelledDataset,
-    name: str,
-    task: Task,
-    thresholds: Mapping[str, float],
-) -> list[dict[str, Any]]:
+    outputs: Floats, dataset: LabelledDataset, split: Split, thresholds: Mapping[str, float] | None
+) -> list[Row]:
     """Rows of a split from the outputs of its texts, or of its words that have a token."""
-    split = data.splits[name]
-    if task == "token_classification":
-        answers = _tags(_softmax(outputs), split, data.names)
-    elif task == "regression":
-        answers = [{"value": float(f"{value:.7g}")} for value in outputs[:, 0]]
-    elif task == "multilabel_classification":
-        answers = [
-            {
-                "labels": [label for label, value in row.items() if value >= thresholds[label]],
-                "probabilities": row,
-            }
-            for row in (_shares(data.names, row) for row in _sigmoid(outputs))
-        ]
-    else:
-        answers = [
-            {"label": data.names[int(row.argmax())], "probabilities": _shares(data.names, row)}
-            for row in _softmax(outputs)
-        ]
+    label_type = dataset.label_type
+    values = label_type.probabilities(outputs.astype(np.float64))
+    best = values.argmax(1)
+    counts = [1] * len(split)
+    if split.words is not None:
+        counts = [int(words.with_token.sum()) for words in split.words]
+        values = np.take_along_axis(values, best[:, None], 1)
+    ends = np.cumsum(counts).tolist()
     return [
-        {"id": row_id, "split": name, **answer}
-        for row_id, answer in zip(split.ids, answers, strict=True)
-    ]
-
-
-def _tags(
-    probabilities: npt.NDArray[np.float64], split: Split, names: Sequence[str]
-) -> list[dict[str, Any]]:
-    """The likeliest tag of each word and its probability; ``None`` where a word has no token."""
-    best = iter(zip(probabilities.argmax(1), probabilities.max(1), strict=True))
-    answers = []
-    for words in split.words or ():
-        found = [next(best) if first >= 0 else None for first in words.first]
-        answers.append(
-            {
-                "tags": [None if word is None else names[word[0]] for word in found],
-                "probabilities": [None if word is None else _rounded(word[1]) for word in found],
-            }
+        label_type.answer(
+            dataset.names,
+            values[end - count : end],
+            best[end - count : end],
+            words=None if split.words is None else split.words[place],
+            thresholds=thresholds,
         )
-    return answers
-
-
-def _sigmoid(outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    shares: npt.NDArray[np.float64] = (1 + np.tanh(outputs / 2)) / 2  # without overflow
-    return shares
-
-
-def _softmax(outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(outputs - outputs.max(1, keepdims=True, initial=-np.inf))
-    shares: npt.NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return shares
-
-
-def _shares(names: Sequence[str], row: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {name: _rounded(value) for name, value in zip(names, row, strict=True)}
-
-
-def _rounded(probability: float) -> float:
-    """A probability with as many digits as float32 states are good for."""
-    return round(float(probability), 6)
+        for place, (count, end) in enumerate(zip(counts, ends, strict=True))
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from pipeline.core.params import Section
-from pipeline.tasks.tasks import Task
+from pipeline.tasks.registry import Task
 
 
 class ProbeSettings(Section):

@@ -13,7 +13,8 @@ from pipeline.core.errors import DataError
 from pipeline.core.files import md5_file
 from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.corpus.texts import Text
-from pipeline.evaluation.predictions import Predictions, out_of_fold, read_runs, run_files
+from pipeline.evaluation.predictions import Predictions, out_of_fold, read_head_runs, read_runs, run_files
+from pipeline.tasks.label_type import LabelType
 
 Rows = list[dict[str, str]]
 """A CSV file: a dictionary per line."""
@@ -42,6 +43,7 @@ class HeadInput:
 
     Attributes:
         description: ``head.json``.
+        label_type: what it learns.
         labels: the column that it learns; in folds, all rows are in test.
         predictions: of the seed that was kept, by id; in folds, out of fold.
         tables: ``history``, ``scores``, ``layers`` and ``calibration``, by name.
@@ -51,6 +53,7 @@ class HeadInput:
     name: str
     description: Mapping[str, Any]
     metrics: Mapping[str, Any]
+    label_type: LabelType
     labels: Labels
     predictions: Predictions
     tables: Mapping[str, Rows]
@@ -142,18 +145,13 @@ def _corpus(places: Places, name: str, *, texts: bool) -> CorpusInput:
 
 def _head(places: Places, name: str) -> HeadInput:
     model, reports = places.models / name, places.reports / "heads" / name
-    description = _json(model / "head.json")
-    try:
-        settings, seed = description["settings"], description["seed"]
-        corpus, column = settings["corpus"], settings["label"]
-        seeds = settings["training"]["seeds"]
-    except (KeyError, TypeError):
-        raise DataError(f"{model / 'head.json'}: of another version; run `dvc repro`") from None
-    labels = read_labels(places.labels / corpus, column)
+    description, runs = _json(model / "head.json"), read_head_runs(model / "head.json")
+    corpus = str(description["settings"]["corpus"])
+    labels = read_labels(places.labels / corpus, runs.label)
     files = {
         run: path
-        for run, path in run_files(model / "predictions", labels, seeds=seeds).items()
-        if run.seed == seed
+        for run, path in run_files(model / "predictions", labels, seeds=runs.seeds).items()
+        if run.seed == runs.kept.seed
     }
     sources = {
         "texts": places.texts / corpus / TEXTS,
@@ -164,12 +162,13 @@ def _head(places: Places, name: str) -> HeadInput:
     metrics = _json(reports / "metrics.json")
     digests = {what: _read(path, md5_file) for what, path in sources.items()}
     _check_scored(metrics, digests, sources)
-    found = {run.fold: rows for run, rows in read_runs(files, labels).items()}
+    found = {run.fold: rows for run, rows in read_runs(files, labels, runs.label_type).items()}
     labels, predictions = out_of_fold(labels, found)
     return HeadInput(
         name=name,
         description=description,
         metrics=metrics,
+        label_type=runs.label_type,
         labels=labels,
         predictions=predictions,
         tables={

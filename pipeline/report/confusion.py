@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.corpus.spans import OUTSIDE
-from pipeline.tasks.pairs import NONE, Pair
+from pipeline.tasks.label_type import NONE, Pair
 
 MOST_LABELS = 24
 """Rows and columns of a matrix; labels beyond share the last one."""

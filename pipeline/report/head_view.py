@@ -24,26 +24,20 @@ from pipeline.report.page_tables import (
     value_cell,
 )
 from pipeline.report.plots import Plot, calibration_spec, curves_spec, scatter_spec, shares_spec
-from pipeline.tasks.pairs import PAIRS, Pair
+from pipeline.tasks.label_type import Pair
 
 _RIVALS = {"baseline": "baseline", "probe": "linear probe"}
 _DETAILS = ("per_class", "per_label", "per_tag", "per_type")
 _NOT_OTHERS = ("examples", *_RIVALS, *_DETAILS)
-
-PAIRS_OF = {
-    "class": "texts",
-    "classes": "labels",
-    "tags": "words",
-    "bio": "words inside an entity of either",
-}
-"""What a matrix counts, by kind of label."""
-
 
 @dataclass(frozen=True)
 class HeadView:
     """A head in the page.
 
     Attributes:
+        numeric: whether labels are numbers.
+        on_words: whether every word has a label.
+        has_entities: whether labels are tags of entities.
         facts: what it is, name and value.
         scores: headline scores beside their rivals.
         others: further numbers.
@@ -56,7 +50,9 @@ class HeadView:
 
     name: str
     corpus: str
-    kind: str
+    numeric: bool
+    on_words: bool
+    has_entities: bool
     facts: list[tuple[str, str]]
     scores: Table
     others: Table
@@ -77,14 +73,16 @@ def head_view(head: HeadInput, texts: Mapping[str, Text]) -> HeadView:
         head: what its stages wrote.
         texts: of its corpus by id; empty where texts are left out.
     """
-    kind = head.labels.kind
+    label_type = head.label_type
     pairs = _test_pairs(head)
-    matrix = None if kind == "number" else confusion_matrix(pairs)
-    rows, total = examples(head.labels, head.predictions, matrix, texts)
+    matrix = None if label_type.confusion_counts is None else confusion_matrix(pairs)
+    rows, total = examples(label_type, head.labels, head.predictions, matrix, texts)
     return HeadView(
         name=head.name,
         corpus=head.corpus,
-        kind=kind,
+        numeric=label_type.confusion_counts is None,
+        on_words=label_type.on_words,
+        has_entities=label_type.scheme is not None,
         facts=_facts(head),
         scores=_scores(head.metrics),
         others=_others(head.metrics),
@@ -92,7 +90,7 @@ def head_view(head: HeadInput, texts: Mapping[str, Text]) -> HeadView:
         runs=_runs(head.metrics),
         plots=_plots(head, pairs),
         matrix=matrix,
-        counted=PAIRS_OF.get(kind, ""),
+        counted=label_type.confusion_counts or "",
         rows=rows,
         total=total,
         provenance=_provenance(head),
@@ -102,7 +100,7 @@ def head_view(head: HeadInput, texts: Mapping[str, Text]) -> HeadView:
 def _test_pairs(head: HeadInput) -> list[Pair]:
     labels = head.labels
     test = [place for place, split in enumerate(labels.splits) if split == "test"]
-    return PAIRS[labels.kind](
+    return head.label_type.pairs(
         [labels.values[place] for place in test],
         [head.predictions[labels.ids[place]] for place in test],
     )
@@ -236,7 +234,7 @@ def _plots(head: HeadInput, pairs: list[Pair]) -> list[Plot]:
     if tables["calibration"]:
         caption = "Calibration on test: is it right as often as it is sure?"
         found.append(("calibration", caption, calibration_spec(tables["calibration"])))
-    if head.labels.kind == "number" and pairs:
+    if head.label_type.confusion_counts is None and pairs:
         points = [(float(actual), float(predicted)) for actual, predicted in pairs]
         found.append(("scatter", "Numbers of test", scatter_spec(points)))
     return [Plot(f"head-{head.name}-{name}", caption, spec) for name, caption, spec in found]

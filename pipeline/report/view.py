@@ -137,7 +137,7 @@ def _overview_plot(heads: Sequence[HeadInput]) -> Plot | None:
 def _head_data(head: HeadView) -> dict[str, Any]:
     return {
         "corpus": head.corpus,
-        "kind": head.kind,
+        "numeric": head.numeric,
         "labels": list(head.matrix.labels) if head.matrix else [],
         "rows": [_example_data(row) for row in head.rows],
     }

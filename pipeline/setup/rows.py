@@ -4,22 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TASK_OF = {
-    "class": "sequence_classification",
-    "classes": "multilabel_classification",
-    "number": "regression",
-    "tags": "token_classification",
-    "bio": "token_classification",
-}
-"""The task that learns each stored kind of label."""
-
-_METRIC_OF = {
-    "class": "macro_f1",
-    "classes": "macro_f1",
-    "number": "spearman",
-    "tags": "word_accuracy",
-    "bio": "entity_f1",
-}
+from pipeline.tasks.registry import default_label_type
 
 _MANY_BYTES = 100_000_000
 
@@ -40,17 +25,16 @@ def features_row(corpus: str, encoder: str, *, raw_bytes: int) -> dict[str, Any]
 
 def head_row(corpus: str, features: str, label: str, stored_kind: str) -> dict[str, Any]:
     """A row of ``heads`` like the default ones."""
-    task = TASK_OF[stored_kind]
-    on_words = task == "token_classification"
+    label_type = default_label_type(stored_kind)
+    on_words = label_type.on_words
     reading: dict[str, Any] = {"pooling": "cls"}
     if on_words:
-        scheme = "bio" if stored_kind == "bio" else None
-        reading = {"subwords": "first", "scheme": scheme, "crf": False}
+        reading = {"subwords": "first", "scheme": label_type.scheme, "crf": False}
     return {
         "corpus": corpus,
         "features": features,
         "label": label,
-        "task": task,
+        "task": label_type.task,
         "layers": [-1],
         "combine": "concat",
         **reading,
@@ -71,7 +55,7 @@ def head_row(corpus: str, features: str, label: str, stored_kind: str) -> dict[s
             "weight_decay": 0.01,
             "gradient_clip": 1.0,
             "class_weights": None,
-            "metric": _METRIC_OF[stored_kind],
+            "metric": label_type.metrics[0],
             "patience": 3,
             "seeds": [13],
         },

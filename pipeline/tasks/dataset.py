@@ -1,4 +1,4 @@
-"""Brings labels and features of one corpus together, and proves that they belong together."""
+"""Labelled datasets: labels and features of one corpus, proved to belong together."""
 
 from __future__ import annotations
 
@@ -16,16 +16,8 @@ from pipeline.corpus.storage import Labels
 from pipeline.features import layout
 from pipeline.features.reader import Features
 from pipeline.tasks.inputs import Inputs
+from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.ragged import Ragged
-from pipeline.tasks.targets import (
-    IGNORE,
-    as_learnt,
-    class_target,
-    classes_target,
-    label_names,
-    number_target,
-    word_targets,
-)
 from pipeline.tasks.words import TextWords, Words
 
 SPLITS = ("train", "dev", "test")
@@ -33,12 +25,12 @@ SPLITS = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Split(Inputs):
-    """The examples of one split, and what is to be learnt of them.
+    """Examples of one split, and what is to be learnt of them.
 
     Attributes:
         ids: one per example.
-        targets: per example, as ``pipeline.tasks.targets`` gives them.
-        gold: the labels as given.
+        targets: per example, as its label type gives them.
+        gold: labels as stored.
     """
 
     ids: list[str]
@@ -54,33 +46,30 @@ class LabelledDataset:
     """Everything that a head learns from, besides the states.
 
     Attributes:
-        kind: of the labels, as stored.
-        names: the labels of the training split, in alphabetical order; the head's outputs.
+        label_type: of its labels.
+        names: labels of the training split, in alphabetical order; none for numbers.
         splits: ``train``, ``dev`` and ``test``.
         report: words without a token, and labels that training never saw, per split.
     """
 
-    kind: str
+    label_type: LabelType
     names: list[str]
     splits: dict[str, Split]
     report: dict[str, dict[str, int]]
 
 
-def build_dataset(
-    labels: Labels, features: Features, *, kinds: Sequence[str], scheme: str | None
-) -> LabelledDataset:
-    """Aligns one label column with the rows of features of the same texts.
+def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> LabelledDataset:
+    """Align one label column with the rows of features of the same texts.
 
     Args:
-        labels: the column.
+        labels: the column, in splits.
         features: of the same texts.
-        kinds: the kinds of label that the task learns.
-        scheme: of the tags that are learned, for entities; ``None`` for tags as they are stored.
+        label_type: how the column is learnt.
 
     Raises:
         StoreError: the features are of other texts than the labels.
-        DataError: the label column is not of a kind that the task learns, or a row's words are not
-            as many as its tags, or rows are in folds (``by_fold`` gives what each run learns from).
+        DataError: a row's words are not as many as its tags, or rows are in folds (``by_fold``
+            gives what each run learns from).
         TrainingError: a split is empty, or training has one label only.
     """
     if features.manifest.texts_sha256 != labels.texts_sha256:
@@ -90,11 +79,6 @@ def build_dataset(
         )
     if not features.are_of(labels.ids):
         raise StoreError(f"{features.folder}: its examples are not those of the labels")
-    if labels.kind not in kinds:
-        raise DataError(
-            f"the label holds {labels.kind!r}, the task learns {' or '.join(map(repr, kinds))}: "
-            "change the head's task or label"
-        )
     require_splits(labels)
     members = {
         name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS
@@ -103,54 +87,41 @@ def build_dataset(
         if not rows:
             raise TrainingError(f"the {name} split is empty; the corpus is too small or its split")
     train = [labels.values[row] for row in members["train"]]
-    on_words = labels.kind in ("tags", "bio")
-    distinct = {tag for tags in train for tag in tags} if on_words else set(train)
+    distinct = label_type.distinct(train)
     if len(distinct) < 2:
         only = ", ".join(map(repr, distinct)) or "none"
         raise TrainingError(f"training has one label only ({only}): nothing to learn")
-    names = label_names(train, kind=labels.kind, scheme=scheme)
-
+    names = label_type.label_names(train)
     splits = {
-        name: _split(rows, labels, features, names, scheme, on_words=on_words)
-        for name, rows in members.items()
+        name: _split(rows, labels, features, label_type, names) for name, rows in members.items()
     }
-    report = {name: _report(split, labels.kind, names, scheme) for name, split in splits.items()}
-    return LabelledDataset(labels.kind, names, splits, report)
+    report = {name: _report(split, label_type, names) for name, split in splits.items()}
+    return LabelledDataset(label_type, names, splits, report)
 
 
 def _split(
     members: Sequence[int],
     labels: Labels,
     features: Features,
+    label_type: LabelType,
     names: Sequence[str],
-    scheme: str | None,
-    *,
-    on_words: bool,
 ) -> Split:
     rows = features.example_rows[members]
     gold: list[Any] = [labels.values[member] for member in members]
     lengths = np.diff(features.row_offsets)[rows]
     words: TextWords | None = None
-    if on_words:
+    if label_type.on_words:
         words = TextWords(_words(members, labels, features), tokens=int(lengths.max()))
-    targets: Iterator[npt.NDArray[Any]]
-    if words is not None:
-        targets = (word_targets(t, w, names, scheme) for t, w in zip(gold, words, strict=True))
-    elif labels.kind == "class":
-        targets = (class_target(label, names) for label in gold)
-    elif labels.kind == "classes":
-        targets = (classes_target(several, names)[None] for several in gold)
-    else:
-        targets = (number_target(value)[None] for value in gold)
-    dtype: npt.DTypeLike = np.float32
-    if labels.kind in ("class", "tags", "bio"):
-        dtype = np.min_scalar_type(min(IGNORE, -len(names)))
+    targets = (
+        label_type.target(label, names, None if words is None else words[place])
+        for place, label in enumerate(gold)
+    )
     return Split(
         rows=rows,
         lengths=lengths,
         words=words,
         ids=[labels.ids[row] for row in members],
-        targets=Ragged.of(targets, dtype),
+        targets=Ragged.of(targets, label_type.target_dtype(names)),
         gold=gold,
     )
 
@@ -169,11 +140,10 @@ def _words(members: Sequence[int], labels: Labels, features: Features) -> Iterat
         yield Words.of(word_index[offsets[row] : offsets[row + 1]], int(counts[row]))
 
 
-def _report(split: Split, kind: str, names: Sequence[str], scheme: str | None) -> dict[str, int]:
+def _report(split: Split, label_type: LabelType, names: Sequence[str]) -> dict[str, int]:
     labels: Counter[str] = Counter()
-    if kind != "number":
-        for gold in split.gold:
-            labels.update({gold} if kind == "class" else as_learnt(gold, scheme))
+    for gold in split.gold:
+        labels.update(label_type.learnt(gold))
     return {
         "examples": len(split),
         "words_without_a_token": sum(int((~w.with_token).sum()) for w in split.words or ()),

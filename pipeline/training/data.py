@@ -1,4 +1,4 @@
-"""What heads of one label learn from, opened and checked once for any number of trainings."""
+"""Training data: labels and features of one corpus, opened once for any number of trainings."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ from collections.abc import Sequence
 
 import torch
 
-from pipeline.core.errors import DataError
 from pipeline.corpus.storage import Labels
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.layers import kept_layers
 from pipeline.features.reader import Features
-from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
-from pipeline.tasks.tasks import LABEL_KINDS
+from pipeline.tasks.label_type import LabelType
 from pipeline.training.states import TrainingStates, open_states
 
 
 class TrainingData:
     """A label column and the features of its texts.
 
-    Files are compared with their digests, states opened and labels aligned when a head first needs
-    them; the next head finds them as they are.
+    Checksums are compared, states opened and labels aligned when a head first needs them; the next
+    head finds them as they are.
 
     Args:
         labels: the label column.
@@ -38,7 +36,7 @@ class TrainingData:
         self.device = device
         self._hash_cache = hash_cache
         self._states: dict[tuple[int, ...], TrainingStates] = {}
-        self._data: dict[tuple[str, str | None], LabelledDataset] = {}
+        self._datasets: dict[tuple[str, str | None], LabelledDataset] = {}
 
     def of(self, labels: Labels) -> TrainingData:
         """The same features with another label column, or another split; states stay open."""
@@ -51,45 +49,36 @@ class TrainingData:
         """Width of one layer."""
         return self.features.width
 
-    def layers(self, settings: HeadSettings) -> list[int]:
-        """The layers that a head reads, counted from the start.
+    def layers(self, layers: Sequence[int]) -> list[int]:
+        """Layers that may be counted from the end, counted from the start.
 
         Raises:
             StoreError: one of them is not kept.
+            TrainingError: two of them are the same.
         """
-        return kept_layers(settings.layers, self.features)
+        return kept_layers(layers, self.features)
 
     def states(self, layers: Sequence[int]) -> TrainingStates:
-        """The states of resolved layers.
+        """States of layers that may be counted from the end.
 
         Raises:
-            StoreError: the features are damaged.
+            StoreError: one of them is not kept, or the features are damaged.
+            TrainingError: two of them are the same.
         """
-        key = tuple(layers)
+        resolved = self.layers(layers)
+        key = tuple(resolved)
         if key not in self._states:
-            self.features.check(layers, self._hash_cache)
-            self._states[key] = open_states(self.features, layers, self.device)
+            self.features.check(resolved, self._hash_cache)
+            self._states[key] = open_states(self.features, resolved, self.device)
         return self._states[key]
 
-    def data(self, settings: HeadSettings) -> LabelledDataset:
-        """The examples of each split, as a head learns them.
+    def dataset(self, label_type: LabelType) -> LabelledDataset:
+        """Examples of each split, as a label type learns them.
 
         Raises:
-            DataError, StoreError, TrainingError: see ``build_dataset``; or the scheme does not
-                fit the label.
+            DataError, StoreError, TrainingError: see ``build_dataset``.
         """
-        key = settings.task, settings.scheme
-        if key not in self._data:
-            data = build_dataset(
-                self.labels,
-                self.features,
-                kinds=LABEL_KINDS[settings.task],
-                scheme=settings.scheme,
-            )
-            if (settings.scheme is not None) != (data.kind == "bio"):
-                holds, must = ("", "bio or bioes") if data.kind == "bio" else ("no ", "null")
-                raise DataError(
-                    f"label {settings.label!r} holds {holds}entities: scheme must be {must}"
-                )
-            self._data[key] = data
-        return self._data[key]
+        key = label_type.name, label_type.scheme
+        if key not in self._datasets:
+            self._datasets[key] = build_dataset(self.labels, self.features, label_type)
+        return self._datasets[key]

@@ -16,7 +16,6 @@ from pipeline.heads.scoring import Outputs, StatesSource, logits_of, outputs_of,
 from pipeline.heads.training_settings import TrainingSettings
 from pipeline.tasks.dataset import Split
 from pipeline.training.batches import epoch_batches
-from pipeline.training.objective import class_weights, loss_of
 from pipeline.training.schedule import rate_factor
 
 
@@ -63,9 +62,10 @@ def train(
     Raises:
         TrainingError: the loss is not a finite number.
     """
-    weights = (
-        class_weights(head, train_split.targets).to(device) if settings.class_weights else None
-    )
+    weights: Tensor | None = None
+    if settings.class_weights:
+        found = head.label_type.class_weights(train_split.targets, head.names)
+        weights = torch.from_numpy(found).to(device)
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -107,7 +107,7 @@ def train(
             on_step(value)
             total += value * count
             labels += count
-        outputs, dev_loss = assess(head, states, dev_split, device=device)
+        outputs, dev_loss = evaluate(head, states, dev_split, device=device)
         if np.isnan(dev_loss):  # the last step's gradient was not finite, though its loss was
             raise TrainingError(
                 f"the loss on dev became {dev_loss} in epoch {number}; lower learning_rate"
@@ -124,10 +124,10 @@ def train(
     return history
 
 
-def assess(
+def evaluate(
     head: Head, states: StatesSource, split: Split, *, device: torch.device
 ) -> tuple[list[Outputs], float]:
-    """What a head gives for every example of a split, in order, and its mean loss.
+    """Outputs of a head for every example of a split, in order, and its mean loss.
 
     The loss is over the labels that the head knows, and without class weights.
     """
@@ -135,7 +135,7 @@ def assess(
     total = labels = 0.0
     for members, logits, words in score(head, states, split, device=device):
         with torch.inference_mode():
-            loss, count = loss_of(head, logits, _targets(split, members, device), words)
+            loss, count = head.loss(logits, _targets(split, members, device), words)
         total += loss.item()
         labels += count
         for member, outputs in zip(members, outputs_of(head, logits, words), strict=True):
@@ -152,7 +152,7 @@ def _loss(
     weights: Tensor | None,
 ) -> tuple[Tensor, float]:
     logits, words = logits_of(head, states, split, members, device)
-    return loss_of(head, logits, _targets(split, members, device), words, weights)
+    return head.loss(logits, _targets(split, members, device), words, weights)
 
 
 def _targets(split: Split, members: npt.NDArray[np.int64], device: torch.device) -> Tensor:

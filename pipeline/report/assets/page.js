@@ -160,7 +160,7 @@ function segment(piece) {
   return fragment;
 }
 
-function verdict(kind, row) {
+function verdict(row) {
   const list = (names) => names.length ? names.join(", ") : "nothing";
   const says = element("span", { class: row.right ? "says agrees" : "says" });
   if (row.right) says.append("right: ", element("em", {}, element("bdi", { text: list(row.gold) })));
@@ -170,10 +170,10 @@ function verdict(kind, row) {
 }
 
 function example(head, row) {
-  const sure = row.sure === null ? "" : head.kind === "number"
+  const sure = row.sure === null ? "" : head.numeric
     ? `off by ${row.sure.toPrecision(3)}` : row.sure > .999 ? "over 99.9% sure"
       : `${(100 * row.sure).toFixed(1)}% sure`;
-  const about = element("p", { class: "about" }, verdict(head.kind, row),
+  const about = element("p", { class: "about" }, verdict(row),
     element("span", { text: sure }), element("span", { text: row.split }),
     element("code", { text: row.id, title: row.id }));
   const item = element("li", {}, about);
@@ -203,7 +203,7 @@ function choice(title, options, change) {
 
 function browser(place) {
   const head = data.heads[place.dataset.head];
-  const far = head.kind === "number" ? ["furthest off first", "nearest first"]
+  const far = head.numeric ? ["furthest off first", "nearest first"]
     : ["surest first", "least sure first"];
   let cell = null, page = 0;
   const anew = () => { page = 0; show(); };
