@@ -9,11 +9,23 @@ from scipy.stats import pearsonr
 
 from pipeline.evaluation import bootstrap
 from pipeline.evaluation.bootstrap import Difference, Interval, draw, interval, paired_bootstrap
-from pipeline.tasks.resampling import Sample, class_sample, regression_sample
+from pipeline.tasks.regression import Regression
+from pipeline.tasks.resampling import ResampledMetrics
+from pipeline.tasks.single_label import SingleLabel
 
 
-def mean_of(values: np.ndarray) -> Sample:
-    return Sample(len(values), {"mean": lambda weights: values @ weights / weights.sum(0)})
+def class_sample(gold: list[str], predicted: list[str]) -> ResampledMetrics:
+    return SingleLabel().resampled(gold, [{"label": label} for label in predicted])
+
+
+def regression_sample(gold: list[float], predicted: list[float]) -> ResampledMetrics:
+    return Regression().resampled(gold, [{"value": value} for value in predicted])
+
+
+def mean_of(values: np.ndarray) -> ResampledMetrics:
+    return ResampledMetrics(
+        len(values), {"mean": lambda weights: values @ weights / weights.sum(0)}
+    )
 
 
 def test_the_interval_of_a_mean_is_about_that_of_scipy():
@@ -61,7 +73,7 @@ def test_the_same_predictions_have_the_same_interval():
 
 def test_every_draw_has_as_many_examples_as_there_are(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bootstrap, "_WEIGHTS_AT_ONCE", 64)  # several blocks
-    counting = Sample(10, {"examples": lambda weights: weights.sum(0)})
+    counting = ResampledMetrics(10, {"examples": lambda weights: weights.sum(0)})
     (draws,) = draw([counting], resamples=101)
     assert draws["examples"].tolist() == [10.0] * 101
 
