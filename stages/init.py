@@ -15,7 +15,7 @@ from typing import Any, get_args
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.errors import DataError, ParameterError
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import FEWEST
@@ -39,7 +39,11 @@ from pipeline.setup.rows import features_row, head_row
 @click.option("--words", help="The field of words.")
 @click.option("--labels", help="As in params.yaml: {topic: class, score: number}.")
 @click.option("--split", help="As in params.yaml: {train: 0.8, dev: 0.1, test: 0.1}.")
-@click.option("--encoder", help="A row of encoders; by default the first.")
+@click.option(
+    "--encoder",
+    help="A row of encoders; by default the first.",
+    shell_complete=complete_rows("encoders"),
+)
 @click.option("--add/--no-add", default=True, help="Whether to run `dvc add` on the file.")
 @click.option("--ask/--no-ask", default=None, help="Whether to ask; by default on a terminal.")
 @PARAMS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand, complete_rows
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -26,8 +26,6 @@ from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import Features, open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.layer_study.control import Control, control_labels
-from pipeline.layer_study.selections import predict_reading, readings
-from pipeline.layer_study.study import summarise
 from pipeline.layer_study.study_tables import labels_csv, latex, layers_csv, text
 from pipeline.sweeps.results import TRIALS
 
@@ -35,7 +33,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 @click.command(cls=LongCommand)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_rows("heads"))
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
 @click.option("--floor", is_flag=True, help="Also read an encoder with random weights; runs it.")
 @click.option(
@@ -59,6 +57,9 @@ def main(
     params_path: Path,
 ) -> None:
     """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers."""
+    from pipeline.layer_study.selections import predict_reading, readings
+    from pipeline.layer_study.study import summarise
+
     params = ParamsFile(params_path)
     settings = params.section(HeadSettings, "heads", name)
     out = studies_root / f"{name}_layers"

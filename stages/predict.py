@@ -10,7 +10,7 @@ from typing import BinaryIO
 import click
 from tqdm import tqdm
 
-from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.environment import choose_device, keep_freed_memory, use_threads
 from pipeline.core.errors import DataError, ParameterError
 from pipeline.core.files import atomic_file, canonical_json
@@ -23,7 +23,7 @@ BLOCK = 1024
 
 
 @click.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_rows("heads"))
 @click.argument("source", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option(
     "--format",

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.errors import ParameterError, StoreError
 from pipeline.core.files import sha256_file
@@ -70,7 +70,7 @@ def stats() -> None:
 
 
 @main.command(cls=StageCommand)
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete_rows("features"))
 @click.option("--recompute", type=click.IntRange(min=1), help="Compute N rows of each afresh, too.")
 @click.option("--repair", is_flag=True, help="Make damaged files anew, and nothing else.")
 @PARAMS
@@ -130,7 +130,7 @@ def gc(dry_run: bool) -> None:
 
 
 @main.command(cls=StageCommand)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_rows("features"))
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--layer", "layers", type=int, multiple=True, help="Only this layer; may be repeated."

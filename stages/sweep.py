@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand, complete_rows
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -25,27 +25,16 @@ from pipeline.core.params import ParamsFile
 from pipeline.heads.settings import HeadSettings
 from pipeline.setup.params_editing import set_values
 from pipeline.sweeps.experiments import record_trials
-from pipeline.sweeps.fingerprint import (
-    basis_of,
-    chosen,
-    open_material,
-    require_same_basis,
-    torch_version,
-)
 from pipeline.sweeps.reporter import Lines, Table, settings
 from pipeline.sweeps.results import StudyRecord, best_first, read_study
-from pipeline.sweeps.run import sweep as run_sweep
 from pipeline.sweeps.space import value_at
-from pipeline.sweeps.study import Study
-from pipeline.sweeps.trial import run_trial
 from pipeline.sweeps.validation import read_sweep
-from pipeline.sweeps.workers import workers
 
 FOLDER = click.Path(path_type=Path)
 
 
 @click.command(cls=LongCommand)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_rows("sweeps"))
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="At once.")
 @click.option("--trials", type=click.IntRange(1), help="In all, instead of the row's number.")
 @click.option("--record", "recorded", type=click.IntRange(1), help="Save the best N in DVC.")
@@ -70,6 +59,12 @@ def main(
     With --apply K writes the settings of trial K into the head's row; with --record N runs the
     best N trials as experiments of DVC. Neither runs trials of its own.
     """
+    from pipeline.sweeps.fingerprint import basis_of, chosen, open_material, require_same_basis
+    from pipeline.sweeps.run import sweep as run_sweep
+    from pipeline.sweeps.study import Study
+    from pipeline.sweeps.trial import run_trial
+    from pipeline.sweeps.workers import workers
+
     folder = studies_root / name
     params = ParamsFile(params_path)
     sweep, row = read_sweep(params, name)
@@ -145,6 +140,8 @@ def _kept(folder: Path, name: str) -> StudyRecord:
 
 
 def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None:
+    from pipeline.sweeps.fingerprint import torch_version
+
     trial = next((trial for trial in kept.trials if trial.trial == number), None)
     if trial is None or trial.state == "failed":
         known = ", ".join(str(one.trial) for one in kept.trials if one.state != "failed")

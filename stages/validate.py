@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, StageCommand
+from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.params import ParamsFile
-from pipeline.ingest.settings import CorpusSettings
-from stages.prepare import progress_bar, summary, validated
 
 
 @click.command(cls=StageCommand)
-@click.argument("names", nargs=-1)
+@click.argument("names", nargs=-1, shell_complete=complete_rows("corpora"))
 @PARAMS
 def main(names: tuple[str, ...], params_path: Path) -> None:
     """Reads corpora NAMES (default: all) and says what is wrong, or looks wrong, with them.
@@ -21,6 +19,9 @@ def main(names: tuple[str, ...], params_path: Path) -> None:
     DVC removes what a stage made before it runs the stage anew, so that a raw file with a problem
     costs a `dvc checkout`; this command costs nothing.
     """
+    from pipeline.ingest.settings import CorpusSettings
+    from stages.prepare import progress_bar, summary, validated
+
     params = ParamsFile(params_path)
     for name in names or params.table("corpora"):
         settings = params.section(CorpusSettings, "corpora", name)

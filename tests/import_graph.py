@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("pipeline", "stages")
+PACKAGES = ("icehouse", "pipeline", "stages")
 
 
 def imported_files(module: str) -> set[str]:

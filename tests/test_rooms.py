@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
-from import_graph import ROOT, direct_imports, room_of
+from import_graph import PACKAGES, ROOT, direct_imports, room_of
 
 ROOMS = (
     "core",
@@ -50,6 +51,20 @@ def test_rooms_import_downwards_only(room: str) -> None:
         assert not [file for file in found if file.startswith("stages")], path
 
 
+def test_stages_stand_on_rooms_and_icehouse_on_both() -> None:
+    """What users import and call is on top, so that no stage runs anew when it changes."""
+    for package, allowed in {
+        "pipeline": {"pipeline"},
+        "stages": {"pipeline", "stages"},
+        "icehouse": {"pipeline", "stages", "icehouse"},
+    }.items():
+        paths = sorted((ROOT / package).rglob("*.py"))
+        assert paths
+        for path in paths:
+            foreign = {file for file in direct_imports(path) if Path(file).parts[0] not in allowed}
+            assert not foreign, f"{path.relative_to(ROOT)} imports {sorted(foreign)}"
+
+
 def test_modules_import_in_no_circle() -> None:
     graph = {
         str(path.relative_to(ROOT)): direct_imports(path) - {str(path.relative_to(ROOT))}
@@ -69,7 +84,7 @@ def test_modules_import_in_no_circle() -> None:
         visit(file, ())
 
 
-@pytest.mark.parametrize("package", ["pipeline", "stages"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_what_runs_outside_of_rooms_decides_nothing(package: str) -> None:
     """No stage depends on these files, so they may neither compute nor set the environment."""
     path = ROOT / package / "__init__.py"

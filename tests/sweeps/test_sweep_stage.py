@@ -321,7 +321,7 @@ def test_another_torch_is_told_where_a_trial_is_applied(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_sweep("--trials", "1")
-    monkeypatch.setattr("stages.sweep.torch_version", lambda: "9.9.9")
+    monkeypatch.setattr("pipeline.sweeps.fingerprint.torch_version", lambda: "9.9.9")
     result = run_sweep("--apply", "0")
     assert result.exit_code == 0
     made = torch.__version__.split("+")[0]
