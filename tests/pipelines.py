@@ -16,12 +16,14 @@ from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
+from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings, SplitSettings
 from pipeline.ingest.writer import write_labels, write_texts
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
+from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.registry import label_types_of_task
 from pipeline.training.fit import FittedHead, fit_head
 
@@ -50,6 +52,9 @@ LABELS: dict[str, str] = {
     "token_classification": "tags",
 }
 """The label of the corpus that each task learns."""
+
+COLUMN_KINDS = {"kind": "class", "kinds": "classes", "size": "number", "pos": "tags", "tags": "bio"}
+"""What each label column of the prepared corpus holds."""
 
 COLD = {"ice", "snow", "winter", "cold"}
 SKY = {"sun", "moon", "star"}
@@ -162,6 +167,16 @@ def head_settings(task: str, **changes: Any) -> HeadSettings:
     for key, value in changes.items():
         values[key] = {**values[key], **value} if isinstance(value, dict) else value
     return HeadSettings(**values)
+
+
+def label_type_of(settings: HeadSettings) -> LabelType:
+    """What such a head learns of the corpus."""
+    return settings.label_type(COLUMN_KINDS[settings.label])
+
+
+def new_head(settings: HeadSettings, names: Sequence[str], *, width: int) -> Head:
+    """Such a head with random weights."""
+    return Head.build(settings, label_type_of(settings), names, width=width)
 
 
 def fit(folder: Path, settings: HeadSettings) -> FittedHead:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -90,12 +90,13 @@ class HeadSettings(Section):
         Raises:
             DataError: the task does not learn such a column, or ``scheme`` does not fit it.
         """
-        scheme = None if self.scheme == AUTO else self.scheme
-        found = label_type_for(self.task, column_kind, scheme)
-        if self.scheme not in (AUTO, found.scheme):
+        found = label_type_for(self.task, column_kind)
+        if self.scheme == AUTO:
+            return found
+        if (self.scheme is None) != (found.scheme is None):
             holds, must = ("", "bio or bioes") if found.scheme else ("no ", "null")
             raise DataError(f"label {self.label!r} holds {holds}entities: scheme must be {must}")
-        return found
+        return label_type_for(self.task, column_kind, self.scheme)
 
     def resolved(self, label_type: LabelType) -> HeadSettings:
         """The same settings with what follows from the label type: scheme and dev metric."""
@@ -105,16 +106,13 @@ class HeadSettings(Section):
         )
         return self.model_copy(update={"scheme": label_type.scheme, "training": training})
 
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_of_the_task(cls, row: Any) -> Any:
-        if not isinstance(row, dict) or not isinstance(task := row.get("task"), str):
-            return row
-        types = label_types_of_task(task)
-        if not types:
-            return row
-        reading = {"subwords": "first", "crf": False} if types[0].on_words else {"pooling": "cls"}
-        return {**reading, **row}
+    @model_validator(mode="after")
+    def _defaults_of_the_task(self) -> Self:
+        reading = {"subwords": "first", "crf": False} if self.on_words else {"pooling": "cls"}
+        for name, value in reading.items():
+            if name not in self.model_fields_set:  # where it is null, that is an error below
+                object.__setattr__(self, name, value)
+        return self
 
     @model_validator(mode="after")
     def _layers_differ(self) -> Self:

@@ -8,6 +8,8 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.tasks.registry import default_label_type
+from pipeline.tasks.resampling import ResampledMetrics
 
 SPLITS = ["train", "test", "train", "dev", "dev", "train", "test", "test"]
 IDS = [f"row {n}" for n in range(len(SPLITS))]
@@ -88,12 +90,17 @@ def row(kind: str, value: Any) -> dict[str, Any]:
     return {"tags": list(value), "probabilities": [None if tag is None else 0.5 for tag in value]}
 
 
+def scored(kind: str, gold: list[Any], values: list[Any]) -> ResampledMetrics:
+    """Metrics of values as ``row`` makes predictions of them."""
+    return default_label_type(kind).resampled(gold, [row(kind, value) for value in values])
+
+
 def predictions(kind: str, values: dict[int, Any] | None = None) -> dict[str, Any]:
     rows = [
         {"id": IDS[place], "split": SPLITS[place], **row(kind, value)}
         for place, value in (values or PREDICTED[kind]).items()
     ]
-    return by_id(rows, labels(kind))
+    return by_id(rows, labels(kind), default_label_type(kind))
 
 
 def evaluated(
@@ -102,6 +109,7 @@ def evaluated(
     """The evaluation of a run per seed."""
     of_seeds = runs or {13: predictions(kind)}
     return evaluate(
+        default_label_type(kind),
         labels(kind),
         TEXTS,
         {Run(None, seed): rows for seed, rows in of_seeds.items()},

@@ -22,6 +22,7 @@ from evaluated import (
     evaluated,
     predictions,
     row,
+    scored,
 )
 from import_graph import ROOT
 
@@ -33,7 +34,7 @@ from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
 from pipeline.tasks.calibration import calibration
-from pipeline.tasks.resampling import class_sample, entity_sample, multilabel_sample, tags_sample
+from pipeline.tasks.registry import default_label_type
 
 
 @pytest.mark.parametrize("kind", VALUES)
@@ -83,7 +84,7 @@ def test_scores_are_of_the_rows_of_their_split_whatever_their_order() -> None:
     metrics = evaluated("class").metrics
     for split, members in (("dev", DEV), ("test", TEST)):
         gold = [CLASSES[member] for member in members]
-        sample = class_sample(gold, [PREDICTED["class"][member] for member in members])
+        sample = scored("class", gold, [PREDICTED["class"][member] for member in members])
         scores = sample.scores()
         assert {name: metrics[split][name] for name in scores} == scores
         (draws,) = draw([sample])
@@ -96,10 +97,11 @@ def test_scores_are_of_the_rows_of_their_split_whatever_their_order() -> None:
 
 
 def test_entities_and_tags_are_scored_word_by_word() -> None:
-    for kind, sample in (("bio", entity_sample), ("tags", tags_sample)):
+    for kind in ("bio", "tags"):
         metrics = evaluated(kind).metrics
         for split, members in (("dev", DEV), ("test", TEST)):
-            expected = sample(
+            expected = scored(
+                kind,
                 [VALUES[kind][member] for member in members],
                 [PREDICTED[kind][member] for member in members],
             ).scores()
@@ -138,8 +140,8 @@ def test_tables_come_last() -> None:
 def test_heads_are_compared_with_the_majority_of_the_training_rows() -> None:
     for split, members in (("dev", DEV), ("test", TEST)):
         gold = [CLASSES[member] for member in members]
-        head = class_sample(gold, [PREDICTED["class"][member] for member in members])
-        majority = class_sample(gold, ["x"] * len(gold))
+        head = scored("class", gold, [PREDICTED["class"][member] for member in members])
+        majority = scored("class", gold, ["x"] * len(gold))
         baseline = evaluated("class").metrics[split]["baseline"]
         assert baseline["name"] == "majority class"
         assert {name: baseline[name] for name in HEADLINES["class"]} == majority.scores()
@@ -151,7 +153,8 @@ def test_heads_are_compared_with_the_majority_of_the_training_rows() -> None:
 def test_the_baseline_of_sets_ranks_labels_by_their_share_in_training() -> None:
     baseline = evaluated("classes").metrics["test"]["baseline"]
     shares = {"x": 2 / 3, "y": 1 / 3}
-    expected = multilabel_sample([SETS[m] for m in TEST], [["x"]] * 3, [shares] * 3).scores()
+    rows = [{"labels": ["x"], "probabilities": shares}] * 3
+    expected = default_label_type("classes").resampled([SETS[m] for m in TEST], rows).scores()
     assert {name: baseline[name] for name in expected} == expected
 
 
@@ -159,8 +162,8 @@ def test_words_are_compared_with_their_most_frequent_tag() -> None:
     for kind, unseen in (("bio", "O"), ("tags", "D")):
         tag_of = {"ice": BIO[0][0] if kind == "bio" else "D"}
         tag_of |= {"age": "I-x" if kind == "bio" else "D", "snow": "B-y" if kind == "bio" else "N"}
-        sample = entity_sample if kind == "bio" else tags_sample
-        expected = sample(
+        expected = scored(
+            kind,
             [VALUES[kind][member] for member in TEST],
             [[tag_of.get(word, unseen) for word in TEXTS[member]] for member in TEST],
         ).scores()
@@ -263,5 +266,7 @@ def test_pairs_are_those_of_the_test_split(kind: str, pairs: list[tuple[Any, Any
 def test_an_empty_split_is_refused() -> None:
     without = Labels(IDS, ["dev" if s == "train" else s for s in SPLITS], CLASSES, "class", "d")
     rows = [{"id": row_id, **row("class", "x")} for row_id in IDS]
+    own = default_label_type(without.kind)
+    runs = {Run(None, 1): by_id(rows, without, own)}
     with pytest.raises(DataError, match="the train split is empty"):
-        evaluate(without, TEXTS, {Run(None, 1): by_id(rows, without)}, kept=Run(None, 1))
+        evaluate(own, without, TEXTS, runs, kept=Run(None, 1))

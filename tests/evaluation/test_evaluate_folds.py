@@ -22,7 +22,8 @@ from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import Predictions, by_id
 from pipeline.tasks.calibration import calibration
-from pipeline.tasks.resampling import class_sample
+from pipeline.tasks.registry import default_label_type
+from pipeline.tasks.resampling import ResampledMetrics
 
 ROWS, FOLDS = 120, 4
 rng = np.random.default_rng(7)
@@ -58,14 +59,23 @@ def predicted(kind: str, seed: int) -> dict[Fold, Predictions]:
                     sure = float(draws.uniform(0.4, 1))
                     answer["probabilities"] = {value: sure, "other": 1 - sure}
                 rows.append({"id": IDS[place], "split": split, **answer})
-        found[fold] = by_id(rows, seen) if kind != "classes" else _whole(rows, seen)
+        found[fold] = (
+            _whole(rows, seen) if kind == "classes" else by_id(rows, seen, default_label_type(kind))
+        )
     return found
 
 
 def _whole(rows: list[dict[str, Any]], seen: Labels) -> Predictions:
     for answer in rows:
         answer["probabilities"] = dict.fromkeys(answer["labels"], 0.75) | {"n": 0.1}
-    return by_id(rows, seen)
+    return by_id(rows, seen, default_label_type("classes"))
+
+
+SINGLE = default_label_type("class")
+
+
+def class_sample(gold: list[str], guesses: list[str]) -> ResampledMetrics:
+    return SINGLE.resampled(gold, [{"label": guess} for guess in guesses])
 
 
 KEPT = Run(2, 1)
@@ -73,7 +83,14 @@ KEPT = Run(2, 1)
 
 def evaluated(kind: str, seeds: tuple[int, ...] = (1,), kept: Run = KEPT) -> Evaluation:
     runs = {Run(fold, seed): rows for seed in seeds for fold, rows in predicted(kind, seed).items()}
-    return evaluate(labels_of(kind), INPUTS, runs, kept=kept, probe=predicted(kind, 99))
+    return evaluate(
+        default_label_type(kind),
+        labels_of(kind),
+        INPUTS,
+        runs,
+        kept=kept,
+        probe=predicted(kind, 99),
+    )
 
 
 def pooled(kind: str, seed: int, split: str) -> list[dict[str, Any]]:
@@ -158,11 +175,12 @@ def test_the_baseline_of_a_row_knows_what_the_run_that_tested_it_learned_from() 
                 if s != "train"
             ],
             own,
+            SINGLE,
         )
         for fold, own in seen.items()
         if fold is not None
     }
-    test = evaluate(labels, ["a text"] * 16, answers, kept=Run(1, 5)).metrics["test"]
+    test = evaluate(SINGLE, labels, ["a text"] * 16, answers, kept=Run(1, 5)).metrics["test"]
     guesses = [majority[n // 4 + 1] for n in range(16)]
     assert test["baseline"]["name"] == "majority class"
     assert test["baseline"]["accuracy"] == accuracy_score(values, guesses)
@@ -225,4 +243,4 @@ def test_every_field_is_documented() -> None:
 def test_too_few_folds_are_refused() -> None:
     labels = Labels(["a", "b"], ["fold_1", "fold_2"], ["x", "y"], "class", "digest")
     with pytest.raises(DataError, match="has 2 folds, a head needs 3 or more"):
-        evaluate(labels, ["a", "b"], {}, kept=Run(1, 1))
+        evaluate(SINGLE, labels, ["a", "b"], {}, kept=Run(1, 1))

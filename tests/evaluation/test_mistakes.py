@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.corpus.storage import Labels
 from pipeline.corpus.texts import TextPair
 from pipeline.evaluation.mistakes import mistakes
+from pipeline.tasks.registry import default_label_type
 
 CLASSES = Labels(
     ["a", "b", "c", "d"], ["train", "dev", "test", "test"], ["x", "x", "y", "y"], "class", "digest"
@@ -20,6 +21,10 @@ TAGS = Labels(
 )
 
 
+def wrong(labels: Labels, *others: Any) -> list[dict[str, Any]]:
+    return mistakes(default_label_type(labels.kind), labels, *others)
+
+
 def prediction(label: str, **probabilities: float) -> dict[str, Any]:
     return {"label": label, "probabilities": probabilities}
 
@@ -30,7 +35,9 @@ def test_wrong_classes_are_listed_with_text_and_confidence_surest_first() -> Non
         "c": prediction("y", x=0.1, y=0.9),
         "d": prediction("x", x=0.8, y=0.2),
     }
-    assert mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")) == [
+    assert mistakes(
+        default_label_type(CLASSES.kind), CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")
+    ) == [
         {
             "id": "d",
             "split": "test",
@@ -48,7 +55,12 @@ def test_wrong_classes_are_listed_with_text_and_confidence_surest_first() -> Non
             "confidence": 0.6,
         },
     ]
-    assert [row["id"] for row in mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev",))] == ["b"]
+    assert [
+        row["id"]
+        for row in mistakes(
+            default_label_type(CLASSES.kind), CLASSES, ["A", "B", "C", "D"], by_id, ("dev",)
+        )
+    ] == ["b"]
 
 
 def test_a_tagged_row_counts_as_sure_as_its_surest_wrong_word() -> None:
@@ -58,7 +70,7 @@ def test_a_tagged_row_counts_as_sure_as_its_surest_wrong_word() -> None:
         "b": {"tags": ["O"], "probabilities": [0.7]},
         "c": {"tags": ["O", "B-x", None], "probabilities": [0.9, 0.7, None]},
     }
-    found = mistakes(TAGS, texts, by_id, ("dev", "test"))
+    found = wrong(TAGS, texts, by_id, ("dev", "test"))
     assert [row["id"] for row in found] == ["c", "a"]
     assert found[0] == {
         "id": "c",
@@ -77,7 +89,7 @@ def test_a_wrong_pair_is_listed_with_both_texts() -> None:
         "c": prediction("y", x=0.1, y=0.9),
         "d": prediction("y", x=0.2, y=0.8),
     }
-    assert mistakes(CLASSES, pairs, by_id, ("dev", "test")) == [
+    assert wrong(CLASSES, pairs, by_id, ("dev", "test")) == [
         {
             "id": "b",
             "split": "dev",
@@ -94,7 +106,12 @@ def test_no_mistakes_are_no_rows() -> None:
     by_id = {
         name: prediction(label, x=0.5, y=0.5) for name, label in zip("bcd", "xyy", strict=True)
     }
-    assert mistakes(CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")) == []
+    assert (
+        mistakes(
+            default_label_type(CLASSES.kind), CLASSES, ["A", "B", "C", "D"], by_id, ("dev", "test")
+        )
+        == []
+    )
 
 
 def test_sets_of_labels_are_listed_by_their_surest_wrong_label() -> None:
@@ -106,7 +123,9 @@ def test_sets_of_labels_are_listed_by_their_surest_wrong_label() -> None:
         "b": {"labels": [], "probabilities": {"x": 0.1, "y": 0.4}},
         "c": {"labels": ["x"], "probabilities": {"x": 0.8, "y": 0.0}},
     }
-    found = mistakes(labels, ["A", "B", "C"], by_id, ("dev", "test"))
+    found = mistakes(
+        default_label_type(labels.kind), labels, ["A", "B", "C"], by_id, ("dev", "test")
+    )
     assert [row["id"] for row in found] == ["c", "b", "a"]
     assert [row["confidence"] for row in found] == [
         {"new": 1.0, "x": 0.8},
@@ -131,7 +150,7 @@ def test_numbers_are_listed_by_the_size_of_their_error() -> None:
         "c": {"value": 1e308},
         "d": {"value": 3.0},
     }
-    found = mistakes(labels, ["A", "B", "C", "D"], by_id, ("dev",))
+    found = wrong(labels, ["A", "B", "C", "D"], by_id, ("dev",))
     assert [(row["id"], row["error"]) for row in found] == [("c", None), ("b", -1.5), ("a", 0.5)]
     assert found[1] == {
         "id": "b",

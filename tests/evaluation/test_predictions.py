@@ -19,6 +19,7 @@ from pipeline.evaluation.predictions import (
     read_runs,
     run_files,
 )
+from pipeline.tasks.registry import default_label_type
 
 IDS, SPLITS = ["a", "b", "c"], ["train", "dev", "test"]
 VALUES: dict[str, list[Any]] = {
@@ -35,6 +36,9 @@ WHOLE: dict[str, Any] = {
     "tags": {"tags": ["N", None], "probabilities": [0.5, None]},
     "bio": {"tags": ["O", None], "probabilities": [0.5, None]},
 }
+
+
+SINGLE = default_label_type("class")
 
 
 def labels(kind: str) -> Labels:
@@ -58,7 +62,9 @@ def write(path: Path, found: list[dict[str, Any]]) -> Path:
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_whole_predictions_are_read_by_id(kind: str, tmp_path: Path) -> None:
-    found = read_predictions(write(tmp_path / "p.jsonl", rows(kind)[::-1]), labels(kind))
+    found = read_predictions(
+        write(tmp_path / "p.jsonl", rows(kind)[::-1]), labels(kind), default_label_type(kind)
+    )
     assert set(found) == {"b", "c"}
     assert found["b"] == rows(kind)[0]
 
@@ -71,7 +77,7 @@ def test_whole_predictions_are_read_by_id(kind: str, tmp_path: Path) -> None:
 def test_predictions_of_other_rows_are_refused(ids: list[str]) -> None:
     found = [{"id": row_id, **WHOLE["class"]} for row_id in ids]
     with pytest.raises(DataError, match="not of the labels' dev and test rows; run `dvc repro`"):
-        by_id(found, labels("class"))
+        by_id(found, labels("class"), default_label_type("class"))
 
 
 @pytest.mark.parametrize(
@@ -88,29 +94,29 @@ def test_predictions_of_other_rows_are_refused(ids: list[str]) -> None:
 )
 def test_a_prediction_that_lacks_something_is_named(kind: str, changes: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=r"the prediction of 'b' has no .*; run `dvc repro`"):
-        by_id(rows(kind, **changes), labels(kind))
+        by_id(rows(kind, **changes), labels(kind), default_label_type(kind))
 
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_predictions_of_another_kind_are_refused(kind: str) -> None:
     other = "number" if kind in ("tags", "bio", "class", "classes") else "bio"
     with pytest.raises(DataError, match="has no"):
-        by_id(rows(kind), labels(other))
+        by_id(rows(kind), labels(other), default_label_type(other))
 
 
 def test_an_error_names_the_file_and_the_line(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     with pytest.raises(DataError, match=r"p\.jsonl: no such file; run `dvc repro`"):
-        read_predictions(path, labels("class"))
+        read_predictions(path, labels("class"), SINGLE)
     write(path, rows("class"))
     with path.open("a", encoding="utf-8") as file:
         file.write('{"id": "half')
     with pytest.raises(DataError, match=r"p\.jsonl:3: not JSON"):
-        read_predictions(path, labels("class"))
+        read_predictions(path, labels("class"), SINGLE)
 
 
 def read_all(folder: Path, column: Labels, *, seeds: tuple[int, ...]) -> dict[Run, Any]:
-    return read_runs(run_files(folder, column, seeds=seeds), column)
+    return read_runs(run_files(folder, column, seeds=seeds), column, SINGLE)
 
 
 def test_a_head_has_a_file_per_seed(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_folds_and_seeds_have_a_file_each(tmp_path: Path) -> None:
 def test_a_probe_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
     written = [row for fold in DEV_AND_TEST for row in of_fold(fold, "xyx"[fold - 1])]
     path = write(tmp_path / "p.jsonl", written[::-1])
-    found = read_probe(path, FOLDS)
+    found = read_probe(path, FOLDS, SINGLE)
     for fold, (dev, test) in DEV_AND_TEST.items():
         assert {row_id: row["split"] for row_id, row in found[fold].items()} == {
             dev: "dev",
@@ -169,17 +175,19 @@ def test_a_probe_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
         assert {row["label"] for row in found[fold].values()} == {"xyx"[fold - 1]}
     for wrong in (written[:-1], [*written, written[0]]):
         with pytest.raises(DataError, match=r"p\.jsonl: not of the labels' dev and test rows"):
-            read_probe(write(path, wrong), FOLDS)
+            read_probe(write(path, wrong), FOLDS, SINGLE)
 
 
 def test_a_probe_without_folds_is_one_division(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", rows("class"))
-    assert read_probe(path, labels("class")) == {None: read_predictions(path, labels("class"))}
+    assert read_probe(path, labels("class"), SINGLE) == {
+        None: read_predictions(path, labels("class"), SINGLE)
+    }
 
 
 def test_out_of_fold_every_row_is_as_the_run_that_tested_it_predicted_it() -> None:
     seen = by_fold(FOLDS)
-    folds = {fold: by_id(of_fold(fold, "xyx"[fold - 1]), seen[fold]) for fold in (1, 2, 3)}
+    folds = {fold: by_id(of_fold(fold, "xyx"[fold - 1]), seen[fold], SINGLE) for fold in (1, 2, 3)}
     tested, found = out_of_fold(FOLDS, folds)
     assert tested.splits == ["test"] * 3
     assert (tested.ids, tested.values) == (FOLDS.ids, FOLDS.values)
@@ -191,5 +199,8 @@ def test_out_of_fold_every_row_is_as_the_run_that_tested_it_predicted_it() -> No
 
 
 def test_without_folds_labels_and_predictions_are_as_they_are() -> None:
-    column, found = labels("class"), by_id(rows("class"), labels("class"))
+    column, found = (
+        labels("class"),
+        by_id(rows("class"), labels("class"), default_label_type("class")),
+    )
     assert out_of_fold(column, {None: found}) == (column, found)

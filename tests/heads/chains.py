@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.heads.constraints import Constraints, everything_allowed
 from pipeline.heads.crf import LinearChainCRF
-from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.label_type import IGNORE
 
 
 def field(

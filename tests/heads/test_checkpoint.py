@@ -2,23 +2,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
-from pipelines import head_settings
+from pipelines import head_settings, new_head
 from safetensors.torch import load_file
 
 from pipeline.core.errors import StoreError
 from pipeline.heads.checkpoint import DESCRIPTION, WEIGHTS, load_head, save_head
 from pipeline.heads.model import Head
-from pipeline.tasks.tasks import Task
+from pipeline.tasks.registry import tasks
 
 CPU = torch.device("cpu")
 WIDTH = 8
 NAMES = ["B-x", "I-x", "O"]
-TASKS: tuple[Task, ...] = get_args(Task)
-HEADS: list[tuple[Task, dict[str, Any]]] = [
+TASKS: list[str] = tasks()
+HEADS: list[tuple[str, dict[str, Any]]] = [
     *((task, {}) for task in TASKS),
     ("token_classification", {"crf": True}),
     ("sequence_classification", {"pooling": "attention", "layers": (1, 2), "combine": "mix"}),
@@ -26,12 +26,12 @@ HEADS: list[tuple[Task, dict[str, Any]]] = [
 ]
 
 
-def make_head(task: Task, **changes: Any) -> tuple[Head, dict[str, Any]]:
+def make_head(task: str, **changes: Any) -> tuple[Head, dict[str, Any]]:
     settings = head_settings(task, **changes)
     names = [] if task == "regression" else NAMES
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        head = Head(settings, width=WIDTH, names=names)
+        head = new_head(settings, names, width=WIDTH)
         for parameter in head.parameters():
             torch.nn.init.normal_(parameter)
     if task == "regression":
@@ -39,6 +39,7 @@ def make_head(task: Task, **changes: Any) -> tuple[Head, dict[str, Any]]:
         head.target_scale.fill_(3.0)
     description = {
         "settings": settings.model_dump(mode="json"),
+        "label_type": head.label_type.name,
         "labels": names,
         "width": WIDTH,
         "layers": [1],
@@ -48,18 +49,30 @@ def make_head(task: Task, **changes: Any) -> tuple[Head, dict[str, Any]]:
     return head, description
 
 
+@pytest.mark.parametrize("stored", ["kind", "label_type"])
+def test_a_head_that_was_saved_before_label_types_had_names_is_read(
+    stored: str, tmp_path: Path
+) -> None:
+    head, description = make_head("token_classification", scheme="bioes", label="tags")
+    del description["label_type"]
+    save_head(tmp_path, head, {**description, stored: "bio"})
+    loaded, _ = load_head(tmp_path, device=CPU)
+    assert (loaded.label_type.name, loaded.label_type.scheme) == ("entities", "bioes")
+
+
 @pytest.mark.parametrize(("task", "changes"), HEADS)
 def test_a_saved_head_gives_what_it_gave(
-    task: Task, changes: dict[str, Any], tmp_path: Path
+    task: str, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     head, description = make_head(task, **changes)
     save_head(tmp_path, head, description)
     loaded, told = load_head(tmp_path, device=CPU)
     assert told == description
-    assert loaded.settings == head.settings
+    assert loaded.label_type is head.label_type
+    assert loaded.names == head.names
     assert not loaded.training
     generator = torch.Generator().manual_seed(1)
-    hidden = torch.randn(3, 9, WIDTH * len(head.settings.layers), generator=generator)
+    hidden = torch.randn(3, 9, WIDTH * len(description["settings"]["layers"]), generator=generator)
     mask = torch.arange(9) < torch.tensor([9, 1, 4])[:, None]
     assert torch.equal(loaded.padded(hidden, mask), head.eval().padded(hidden, mask))
     if head.crf is not None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from seqeval.scheme import IOB2, IOBES, Entities
 
 from pipeline.heads.constraints import Constraints, allowed_sequences, forget_impossible
-from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.label_type import IGNORE
 
 NAMES = {
     "bio": ["B-x", "B-y", "I-x", "I-y", "O"],

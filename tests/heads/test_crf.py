@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.heads.constraints import Constraints, allowed_sequences
 from pipeline.heads.crf import LinearChainCRF
-from pipeline.tasks.targets import IGNORE
+from pipeline.tasks.label_type import IGNORE
 
 BIO = ["O", "B-x", "I-x"]
 BIOES = ["S-x", "B-x", "I-x", "E-x"]

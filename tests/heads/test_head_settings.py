@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from typing import Any, get_args
+import json
+from typing import Any
 
 import pytest
 from pipelines import head_settings
 from pydantic import ValidationError
 
-from pipeline.heads.settings import METRICS, HeadSettings
-from pipeline.heads.training_settings import Metric
-from pipeline.tasks.tasks import LABEL_KINDS, Task
+from pipeline.core.errors import DataError
+from pipeline.heads.settings import HeadSettings
+from pipeline.tasks.registry import LABEL_TYPES, label_types_of_task, tasks
 
-TASKS: tuple[Task, ...] = get_args(Task)
+TASKS: list[str] = tasks()
 TEXT: dict[str, Any] = head_settings("sequence_classification").model_dump()
 WORD: dict[str, Any] = head_settings("token_classification").model_dump()
 OF_THE_OTHER_KIND = {"pooling", "subwords", "scheme", "crf"}
@@ -21,37 +22,55 @@ def nested(row: dict[str, Any], section: str, **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_complete_row_is_valid(task: Task) -> None:
+def test_a_complete_row_is_valid(task: str) -> None:
     settings = head_settings(task)
     assert settings.on_words == (task == "token_classification")
-    assert LABEL_KINDS[task]
     assert HeadSettings.model_validate_json(settings.model_dump_json()) == settings
-
-
-def test_every_metric_is_of_some_task() -> None:
-    assert {metric for known in METRICS.values() for metric in known} == set(get_args(Metric))
 
 
 @pytest.mark.parametrize("row", [TEXT, WORD])
 def test_fields_of_the_other_kind_of_task_may_be_left_out(row: dict[str, Any]) -> None:
     given = {k: v for k, v in row.items() if k not in OF_THE_OTHER_KIND or v is not None}
     assert given != row
-    assert HeadSettings(**given) == HeadSettings(**row)
+    found = HeadSettings(**given)
+    assert found.model_copy(update={"scheme": row["scheme"]}) == HeadSettings(**row)
 
 
-@pytest.mark.parametrize("field", [name for name in TEXT if name not in OF_THE_OTHER_KIND])
-def test_every_other_field_is_required(field: str) -> None:
+REQUIRED = ("corpus", "features", "label", "task", "layers")
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_what_a_head_reads_and_learns_is_required(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         HeadSettings(**{k: v for k, v in TEXT.items() if k != field})
 
 
-@pytest.mark.parametrize(
-    ("section", "field"), [(s, f) for s in ("recurrent", "training") for f in TEXT[s]]
-)
-def test_every_field_of_a_section_is_required(section: str, field: str) -> None:
-    short = {k: v for k, v in TEXT[section].items() if k != field}
-    with pytest.raises(ValidationError, match=f"{section}.{field}"):
-        HeadSettings(**{**TEXT, section: short})
+@pytest.mark.parametrize("task", TASKS)
+def test_a_row_of_what_is_required_is_whole(task: str) -> None:
+    short = {"corpus": "c", "features": "f", "label": "l", "task": task, "layers": [-1]}
+    settings = HeadSettings.model_validate_json(json.dumps(short))
+    assert (settings.recurrent.cell, settings.recurrent.hidden_size) == ("lstm", 128)
+    if settings.on_words:
+        assert (settings.subwords, settings.crf, settings.pooling) == ("first", False, None)
+    else:
+        assert settings.pooling == "cls"
+    for label_type in label_types_of_task(task):
+        resolved = settings.resolved(settings.label_type(label_type.column_kind))
+        assert resolved.training.metric == label_type.metrics[0]
+        assert resolved.scheme in (None, "bio")
+        assert HeadSettings.model_validate_json(resolved.model_dump_json()) == resolved
+
+
+def test_a_scheme_must_fit_the_label() -> None:
+    with pytest.raises(DataError, match="'tags' holds entities: scheme must be bio or bioes"):
+        head_settings(
+            "token_classification", scheme=None, training={"metric": "word_accuracy"}
+        ).label_type("bio")
+    with pytest.raises(DataError, match="the task learns 'tags' or 'bio'"):
+        head_settings("token_classification").label_type("class")
+    plain = head_settings("token_classification", training={"metric": "word_accuracy"})
+    with pytest.raises(DataError, match="'tags' holds no entities: scheme must be null"):
+        plain.label_type("tags")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +78,7 @@ def test_every_field_of_a_section_is_required(section: str, field: str) -> None:
     [
         (TEXT, {"layers": (1, 1)}, "names a layer twice"),
         (TEXT, {"layers": ()}, "at least 1 item"),
-        (TEXT, {"task": "ranking"}, "'sequence_classification'"),
+        (TEXT, {"task": "ranking"}, "must be one of sequence_classification"),
         (TEXT, {"combine": "sum"}, "'concat' or 'mix'"),
         (TEXT, {"pooling": "first"}, "'cls', 'last', 'mean', 'max' or 'attention'"),
         (TEXT, {"pooling": None}, "sequence_classification needs 'pooling': cls"),
@@ -85,7 +104,11 @@ def test_every_field_of_a_section_is_required(section: str, field: str) -> None:
         (TEXT, nested(TEXT, "training", seeds=(3, 3)), "names a seed twice"),
         (TEXT, nested(TEXT, "training", seeds=(2**63,)), "less than 9223372036854775808"),
         (TEXT, nested(TEXT, "training", metric="entity_f1"), "is one of macro_f1, accuracy, not"),
-        (WORD, nested(WORD, "training", metric="accuracy"), "is one of entity_f1, word_accuracy"),
+        (
+            WORD,
+            nested(WORD, "training", metric="accuracy"),
+            "is one of word_accuracy, macro_f1, entity_f1",
+        ),
     ],
 )
 def test_a_row_that_does_not_fit_is_refused(
@@ -96,11 +119,13 @@ def test_a_row_that_does_not_fit_is_refused(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_metric_of_another_task_is_refused(task: Task) -> None:
-    for metric in set(get_args(Metric)) - set(METRICS[task]):
+def test_a_metric_of_another_task_is_refused(task: str) -> None:
+    known = {metric for own in label_types_of_task(task) for metric in own.metrics}
+    every = {metric for own in LABEL_TYPES for metric in own.metrics}
+    for metric in every - known:
         with pytest.raises(ValidationError, match=f"of {task} is one of"):
             head_settings(task, training={"metric": metric})
-    for metric in METRICS[task]:
+    for metric in known:
         assert head_settings(task, training={"metric": metric}).training.metric == metric
 
 

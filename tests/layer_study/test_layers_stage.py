@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import seqeval.metrics
 from click.testing import CliRunner, Result
 from import_graph import ROOT
 from pipelines import extracted, head_settings, prepared
@@ -27,7 +28,6 @@ from pipeline.layer_study.control import control_labels
 from pipeline.layer_study.selections import Reading, ReadingRows, Rows, predict_reading, readings
 from pipeline.layer_study.study import summarise
 from pipeline.layer_study.study_tables import latex, text
-from pipeline.tasks.classification_metrics import entity_scores, tag_scores
 from stages.layers import main
 
 yaml = YAML(typ="safe")
@@ -185,9 +185,19 @@ def predicted(project: Path, head: str) -> tuple[Any, Any, dict[Any, ReadingRows
     return labels, control, found
 
 
-def test_scores_are_those_of_the_metrics(project: Path) -> None:
+def entity_f1(gold: list[Any], tags: list[Any]) -> float:
+    known = [[tag or "O" for tag in row] for row in tags]
+    return float(seqeval.metrics.f1_score([list(row) for row in gold], known))
+
+
+def word_accuracy(gold: list[Any], tags: list[Any]) -> float:
+    words = [pair for row in zip(gold, tags, strict=True) for pair in zip(*row, strict=True)]
+    return fmean(tag == guess for tag, guess in words)
+
+
+def test_scores_are_those_of_seqeval(project: Path) -> None:
     labels, control, found = predicted(project, "beasts")
-    study = summarise(found, labels, control, metric="entity_f1")
+    study = summarise(found, labels, control, task="token_classification", metric="entity_f1")
     for reading, rows in found.items():
         golds = {
             name: [v for v, s in zip(one.values, one.splits, strict=True) if s == "dev"]
@@ -198,20 +208,20 @@ def test_scores_are_those_of_the_metrics(project: Path) -> None:
             for run in rows.real.heads.values()
         ]
         by_chance = [row["tags"] for row in rows.control.probe if row["split"] == "dev"]
-        f1 = [entity_scores(golds["real"], one).micro.f1 for one in tags]
+        f1 = [entity_f1(golds["real"], one) for one in tags]
         ours = study["dev"][reading.name]
         assert ours["head"]["score"] == pytest.approx(fmean(f1))
         assert ours["head"]["deviation"] == pytest.approx(stdev(f1))
-        accuracy = [entity_scores(golds["real"], one).word_accuracy for one in tags]
+        accuracy = [word_accuracy(golds["real"], one) for one in tags]
         assert ours["head"]["accuracy"] == pytest.approx(fmean(accuracy))
-        expected = tag_scores(golds["control"], by_chance).word_accuracy
+        expected = word_accuracy(golds["control"], by_chance)
         assert ours["probe"]["control"] == pytest.approx(expected)
     assert list(found[next(iter(found))].control.heads) == [5], "of the first seed alone"
 
 
 def test_differences_are_of_paired_draws(project: Path) -> None:
     labels, control, found = predicted(project, "beasts")
-    study = summarise(found, labels, control, metric="word_accuracy")
+    study = summarise(found, labels, control, task="token_classification", metric="word_accuracy")
     chosen = study["chosen"]
     other = next(name for name in study["dev"] if name != chosen)
     behind = study["dev"][other]["head"]["behind_chosen"]
@@ -262,7 +272,7 @@ def test_errors_and_correlations_are_told_as_what_they_are(metric: str) -> None:
     for name, values in (("layer 1", near), ("layer 2", far)):
         rows = Rows({1: numbers(values)}, numbers(values))
         found[Reading(name, (int(name[-1]),))] = ReadingRows(rows, rows, rows)
-    study = summarise(found, labels, labels, metric=metric)
+    study = summarise(found, labels, labels, task="regression", metric=metric)
     assert study["chosen"] == "layer 1"
     behind = study["dev"]["layer 2"]["head"]["behind_chosen"]
     assert behind["value"] < 0

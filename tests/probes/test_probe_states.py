@@ -15,6 +15,7 @@ from pipeline.features.reader import Features, open_features
 from pipeline.ingest.rows import Example
 from pipeline.probes.states import text_vectors, word_vectors
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
+from pipeline.tasks.registry import default_label_type
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def aligned(folder: Path, label: str) -> tuple[Features, LabelledDataset]:
     features = open_features(folder / "features")
     assert len(features.manifest.shards) > 2
     labels = read_labels(folder / "labels", label)
-    return features, build_dataset(labels, features, kinds=[labels.kind], scheme=None)
+    return features, build_dataset(labels, features, default_label_type(labels.kind))
 
 
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])

@@ -10,7 +10,6 @@ from written import BIO, KINDS, WORDS, read_all, write_all
 from pipeline.corpus.texts import TextPair
 from pipeline.report.confusion import confusion_matrix
 from pipeline.report.examples import MOST_CHARACTERS, examples, shown_text
-from pipeline.tasks.pairs import PAIRS
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,14 @@ def pairs_of(head, split="test"):
     labels = head.labels
     rows = [place for place, own in enumerate(labels.splits) if own == split]
     gold = [labels.values[place] for place in rows]
-    return PAIRS[labels.kind](gold, [head.predictions[labels.ids[place]] for place in rows])
+    return head.label_type.pairs(gold, [head.predictions[labels.ids[place]] for place in rows])
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "stars"])
 def test_a_cell_is_in_the_rows_that_it_counts(heads, name):
     head, texts = heads[name]
     matrix = confusion_matrix(pairs_of(head))
-    rows, total = examples(head.labels, head.predictions, matrix, texts)
+    rows, total = examples(head.label_type, head.labels, head.predictions, matrix, texts)
     assert len(rows) == total == sum(split != "train" for split in head.labels.splits)
     cells = Counter(cell for row in rows for cell in row.cells)
     filled = {
@@ -49,13 +48,13 @@ def test_a_cell_is_in_the_rows_that_it_counts(heads, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_wrong_rows_come_first_and_the_surest_before_others(heads, name):
     head, texts = heads[name]
-    rows, _ = examples(head.labels, head.predictions, None, texts)
+    rows, _ = examples(head.label_type, head.labels, head.predictions, None, texts)
     right = [row.right for row in rows]
     assert right == sorted(right)
     wrong = [row.sure or 0 for row in rows if not row.right]
     assert wrong == sorted(wrong, reverse=True)
     assert [row.sure for row in rows if row.right] == sorted(row.sure for row in rows if row.right)
-    few, total = examples(head.labels, head.predictions, None, texts, most=3)
+    few, total = examples(head.label_type, head.labels, head.predictions, None, texts, most=3)
     assert few == rows[:3]
     assert total == len(rows)
 
@@ -63,7 +62,7 @@ def test_wrong_rows_come_first_and_the_surest_before_others(heads, name):
 def test_what_is_true_and_said_by_kind(heads):
     found = {}
     for name, (head, texts) in heads.items():
-        rows, _ = examples(head.labels, head.predictions, None, texts)
+        rows, _ = examples(head.label_type, head.labels, head.predictions, None, texts)
         found[name] = {row.id: row for row in rows}
     topic = found["topic"]["r8"]
     assert (topic.gold, topic.predicted, topic.sure) == (("ice",), ("<b>fire",), 0.54)
@@ -83,7 +82,9 @@ def test_what_is_true_and_said_by_kind(heads):
 def test_sentences_are_cut_where_entities_are(heads):
     head, texts = heads["names"]
     row = next(
-        row for row in examples(head.labels, head.predictions, None, texts)[0] if row.id == "r6"
+        row
+        for row in examples(head.label_type, head.labels, head.predictions, None, texts)[0]
+        if row.id == "r6"
     )
     assert [segment.text for segment in row.segments] == [
         WORDS[0][0],
@@ -98,7 +99,7 @@ def test_sentences_are_cut_where_entities_are(heads):
 
 def test_without_texts_no_words_are_left(heads):
     head, _ = heads["names"]
-    rows, _ = examples(head.labels, head.predictions, None, {})
+    rows, _ = examples(head.label_type, head.labels, head.predictions, None, {})
     assert not any(row.segments for row in rows)
     assert any(row.gold == ("place",) for row in rows)
 

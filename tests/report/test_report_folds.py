@@ -15,6 +15,7 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import read_runs, run_files
 from pipeline.report.artefacts import HeadInput, Places
 from pipeline.report.head_view import HeadView, head_view
+from pipeline.tasks.registry import default_label_type
 
 
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -40,7 +41,9 @@ def put_into_folds(places: Places) -> None:
         write_json_lines(file, found)
     texts = [text for _, text in read_texts(places.texts / "mail")]
     kept = list(files)[1]
-    metrics = evaluate(labels, texts, read_runs(files, labels), kept=kept).metrics
+    label_type = default_label_type(labels.kind)
+    runs = read_runs(files, labels, label_type)
+    metrics = evaluate(label_type, labels, texts, runs, kept=kept).metrics
     head = places.models / "topic" / "head.json"
     description = json.loads(head.read_text(encoding="utf-8"))
     description["settings"]["training"]["seeds"] = [13]

@@ -18,6 +18,7 @@ from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
 from pipeline.report.artefacts import Inputs, Places, read_inputs
+from pipeline.tasks.registry import default_label_type
 
 SCRIPT = "<script>document.title = 'broken'</script>"
 HOSTILE = (
@@ -155,7 +156,9 @@ def _write_head(places: Places, head: str, rows: int) -> None:
     for seed in (13, 14):
         _write_lines(model / "predictions" / f"seed_{seed}.jsonl", predictions)
     _write_json(model / "head.json", _description(head))
-    _write_evaluation(places, head, labels, by_id(predictions, labels))
+    _write_evaluation(
+        places, head, labels, by_id(predictions, labels, default_label_type(labels.kind))
+    )
     epochs = [[1, 0.5, 0.6], [2, 0.25, 0.4]]
     _write_csv(reports / "history.csv", ["epoch", "train_loss", "dev_loss"], epochs)
     _write_csv(reports / "scores.csv", ["epoch", "dev_score"], [[1, 0.3], [2, 0.5]])
@@ -167,7 +170,10 @@ def _write_evaluation(
 ) -> None:
     texts = [text for _, text in read_texts(places.texts / CORPUS[head])]
     runs = {Run(None, seed): dict(predictions) for seed in (13, 14)}
-    found = evaluate(labels, texts, runs, kept=Run(None, 13), probe={None: dict(predictions)})
+    label_type = default_label_type(labels.kind)
+    found = evaluate(
+        label_type, labels, texts, runs, kept=Run(None, 13), probe={None: dict(predictions)}
+    )
     reports = places.reports / "heads" / head
     write_metrics(places, head, found.metrics)
     _write_csv(reports / "confusion.csv", ["actual", "predicted"], found.confusion)
@@ -203,6 +209,7 @@ def _description(head: str) -> dict[str, Any]:
             "recurrent": {"cell": "gru", "hidden_size": 8, "num_layers": 2, "bidirectional": True},
             "training": {"metric": "macro_f1", "seeds": [13, 14]},
         },
+        "label_type": default_label_type(KINDS[head]).name,
         "layers": [4, 6],
         "fold": None,
         "seed": 13,

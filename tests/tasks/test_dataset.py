@@ -14,8 +14,7 @@ from pipeline.corpus.schemes import bioes_to_bio
 from pipeline.corpus.storage import Labels, read_labels
 from pipeline.features.reader import open_features
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
-from pipeline.tasks.targets import IGNORE
-from pipeline.tasks.tasks import LABEL_KINDS, Task
+from pipeline.tasks.label_type import IGNORE
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +26,17 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def together(
     folder: Path,
-    task: Task = "sequence_classification",
+    task: str = "sequence_classification",
     labels: Labels | None = None,
     **changes: Any,
 ) -> LabelledDataset:
     settings = head_settings(task, **changes)
+    labels = labels or read_labels(folder / "labels", settings.label)
+    label_type = settings.label_type(labels.kind)
     return build_dataset(
-        labels or read_labels(folder / "labels", settings.label),
+        labels,
         open_features(folder / "features"),
-        kinds=LABEL_KINDS[task],
-        scheme=settings.scheme,
+        label_type,
     )
 
 
@@ -161,7 +161,7 @@ def test_a_tag_too_few_is_refused(folder: Path) -> None:
     ],
 )
 def test_a_label_of_the_wrong_kind_is_refused(
-    folder: Path, task: Task, label: str, message: str
+    folder: Path, task: str, label: str, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
         together(folder, task, read_labels(folder / "labels", label))
@@ -175,7 +175,7 @@ def test_a_label_of_the_wrong_kind_is_refused(
         ("regression", 7.0, "7.0"),
     ],
 )
-def test_one_label_is_nothing_to_learn(folder: Path, task: Task, value: object, only: str) -> None:
+def test_one_label_is_nothing_to_learn(folder: Path, task: str, value: object, only: str) -> None:
     labels = read_labels(folder / "labels", LABELS[task])
     same = replace(labels, values=[value] * len(labels.values))
     with pytest.raises(TrainingError, match="one label only") as caught:
@@ -206,7 +206,7 @@ def test_an_empty_split_is_refused(folder: Path) -> None:
     ],
 )
 def test_labels_unseen_in_training_are_counted(
-    folder: Path, task: Task, new: object, unseen: int
+    folder: Path, task: str, new: object, unseen: int
 ) -> None:
     labels = read_labels(folder / "labels", LABELS[task])
     values = list(labels.values)

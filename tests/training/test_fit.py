@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pipelines import extracted, fit, head_data, head_settings, prepared
+from pipelines import extracted, fit, head_data, head_settings, label_type_of, prepared
 
 from pipeline.core.errors import StoreError, TrainingError
 from pipeline.core.files import canonical_json
@@ -18,16 +19,16 @@ from pipeline.corpus.storage import read_labels
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.features.reader import open_features
 from pipeline.heads.checkpoint import load_head, save_head
-from pipeline.tasks.dev_score import dev_score
-from pipeline.tasks.tasks import Task
+from pipeline.tasks.registry import tasks
+from pipeline.tasks.single_label import SingleLabel
 from pipeline.training import batches
 from pipeline.training.fit import new_head
-from pipeline.training.loop import Epoch, assess, train
+from pipeline.training.loop import Epoch, evaluate, train
 from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
-TASKS: tuple[Task, ...] = get_args(Task)
-HEADS: dict[str, tuple[Task, dict[str, Any]]] = {
+TASKS: list[str] = tasks()
+HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "class": ("sequence_classification", {}),
     "classes": ("multilabel_classification", {}),
     "number": ("regression", {}),
@@ -50,7 +51,7 @@ LONG = {"epochs": 20, "patience": 20}
 
 @EVERY_HEAD
 def test_a_head_learns_what_its_words_tell(
-    folder: Path, task: Task, changes: dict[str, Any]
+    folder: Path, task: str, changes: dict[str, Any]
 ) -> None:
     fitted = fit(folder, head_settings(task, training=LONG, **changes))
     assert fitted.history[-1].train_loss < 0.5 * fitted.history[0].train_loss
@@ -77,7 +78,7 @@ def test_a_head_learns_whatever_it_is_made_of(folder: Path, changes: dict[str, A
 
 @EVERY_HEAD
 def test_two_trainings_give_the_same_bytes(
-    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+    folder: Path, task: str, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     predictions = []
     for name in ("one", "two"):
@@ -93,7 +94,7 @@ def test_two_trainings_give_the_same_bytes(
 
 @EVERY_HEAD
 def test_predictions_are_rows_that_evaluation_reads(
-    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+    folder: Path, task: str, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = head_settings(task, **changes)
     labels = read_labels(folder / "labels", settings.label)
@@ -103,7 +104,7 @@ def test_predictions_are_rows_that_evaluation_reads(
         assert [row["id"] for row in rows if row["split"] == name] == expected, "in corpus order"
     path = tmp_path / "seed_5.jsonl"
     path.write_text("".join(canonical_json(row) + "\n" for row in rows), encoding="utf-8")
-    assert read_predictions(path, labels)
+    assert read_predictions(path, labels, label_type_of(settings))
     keys = {"class": "label", "classes": "labels", "number": "value"}.get(labels.kind, "tags")
     probabilities = set() if labels.kind == "number" else {"probabilities"}
     assert all(set(row) == {"id", "split", keys} | probabilities for row in rows)
@@ -111,26 +112,29 @@ def test_predictions_are_rows_that_evaluation_reads(
 
 @EVERY_HEAD
 def test_the_dev_score_is_that_of_the_predictions_on_dev(
-    folder: Path, task: Task, changes: dict[str, Any]
+    folder: Path, task: str, changes: dict[str, Any]
 ) -> None:
     settings = head_settings(task, **changes)
     labels = read_labels(folder / "labels", settings.label)
     gold = [v for v, s in zip(labels.values, labels.splits, strict=True) if s == "dev"]
     fitted = fit(folder, settings)
     rows = [row for row in fitted.predictions["seed_5"] if row["split"] == "dev"]
-    score = dev_score(settings.training.metric, labels.kind, gold, rows)
+    score = label_type_of(settings).dev_score(settings.training.metric, gold, rows)
     assert fitted.description["dev_score"] == score
     best = fitted.description["best_epoch"]
     assert fitted.history[best - 1].dev_score == score
     assert score == max(epoch.dev_score for epoch in fitted.history)
 
 
-def test_of_several_seeds_all_predict_and_the_best_on_dev_is_kept(folder: Path) -> None:
-    task: Task = "multilabel_classification"
-    said: list[str] = []
+def test_of_several_seeds_all_predict_and_the_best_on_dev_is_kept(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task: str = "multilabel_classification"
     seeds = (5, 6, 7)
-    together = fit(folder, head_settings(task, training={"seeds": seeds}), say=said.append)
-    assert [line for line in said if line.startswith("seed")] == ["seed 5", "seed 6", "seed 7"]
+    with caplog.at_level(logging.INFO, logger="pipeline"):
+        together = fit(folder, head_settings(task, training={"seeds": seeds}))
+    logged = [line for line in caplog.messages if line.startswith("seed")]
+    assert logged == ["seed 5", "seed 6", "seed 7"]
     alone = {seed: fit(folder, head_settings(task, training={"seeds": (seed,)})) for seed in seeds}
     assert len({canonical_json(one.predictions[f"seed_{s}"]) for s, one in alone.items()}) == len(
         seeds
@@ -152,7 +156,7 @@ def test_of_several_seeds_all_predict_and_the_best_on_dev_is_kept(folder: Path) 
 
 
 def test_of_equal_seeds_the_first_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.training.fit.dev_score", lambda *_: 0.5)
+    monkeypatch.setattr(SingleLabel, "dev_score", lambda *_: 0.5)
     settings = head_settings("sequence_classification", training={"seeds": (9, 3), "epochs": 1})
     assert fit(folder, settings).description["seed"] == 9
 
@@ -165,7 +169,7 @@ def test_training_leaves_the_global_generator_alone(folder: Path) -> None:
 
 @EVERY_HEAD
 def test_a_saved_head_predicts_what_it_predicted(
-    folder: Path, task: Task, changes: dict[str, Any], tmp_path: Path
+    folder: Path, task: str, changes: dict[str, Any], tmp_path: Path
 ) -> None:
     settings = head_settings(
         task, layers=(2, -1), combine="mix", recurrent={"num_layers": 2}, **changes
@@ -177,7 +181,7 @@ def test_a_saved_head_predicts_what_it_predicted(
     assert description["layers"] == [2, 3]
     data = head_data(folder, settings)
     states = MappedStates(open_features(folder / "features"), [2, 3])
-    outputs = [assess(h, states, data.splits["test"], device=CPU)[0] for h in (head, fitted.head)]
+    outputs = [evaluate(h, states, data.splits["test"], device=CPU)[0] for h in (head, fitted.head)]
     for one, other in zip(*outputs, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.best, other.best)
@@ -187,7 +191,7 @@ def test_the_description_says_what_the_head_is(folder: Path) -> None:
     settings = head_settings("multilabel_classification", layers=(2, -1))
     description = json.loads(json.dumps(fit(folder, settings).description))
     assert description["settings"] == json.loads(settings.model_dump_json())
-    assert description["kind"] == "classes"
+    assert description["label_type"] == "multi_label"
     assert description["labels"] == ["beasts", "cold", "sky"]
     assert set(description["thresholds"]) == set(description["labels"])
     assert description["width"] == 64
@@ -226,7 +230,7 @@ def test_thresholds_are_what_predictions_go_by(folder: Path) -> None:
 def test_the_share_of_each_layer_is_told(
     folder: Path, layers: tuple[int, ...], combine: str, learnt: bool
 ) -> None:
-    shares = fit(folder, head_settings("regression", layers=layers, combine=combine)).shares
+    shares = fit(folder, head_settings("regression", layers=layers, combine=combine)).layer_weights
     assert list(shares) == ([3] if layers == (-1,) else [2, 3])
     if learnt:
         assert sum(shares.values()) == pytest.approx(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
-from pipeline.tasks.tasks import Task
+from pipeline.tasks.single_label import SingleLabel
 from pipeline.training import data as training_data
 from pipeline.training import fit as fitting
 from pipeline.training.fit import FittedHead, fit_head
@@ -50,11 +51,10 @@ def fit_on(folder: Path, labels: Labels, settings: HeadSettings = CLASSES) -> Fi
         open_features(folder / "features"),
         hash_cache=HashCache(),
         device=torch.device("cpu"),
-        say=str,
     )
 
 
-TASKS: list[tuple[Task, dict[str, Any]]] = [
+TASKS: list[tuple[str, dict[str, Any]]] = [
     ("sequence_classification", {}),
     ("multilabel_classification", {}),
     ("regression", {}),
@@ -65,7 +65,7 @@ TASKS: list[tuple[Task, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("task", "changes"), TASKS)
 def test_every_row_is_in_test_once_and_in_dev_once(
-    folder: Path, task: Task, changes: dict[str, Any]
+    folder: Path, task: str, changes: dict[str, Any]
 ) -> None:
     settings = head_settings(task, training={"epochs": 1}, **changes)
     labels = labels_of(folder, settings)
@@ -121,13 +121,15 @@ def test_two_trainings_give_the_same_bytes(folder: Path) -> None:
     assert all(torch.equal(value, weights[name]) for name, value in one.head.state_dict().items())
 
 
-def test_folds_and_seeds_have_a_training_each_and_the_best_on_dev_is_kept(folder: Path) -> None:
+def test_folds_and_seeds_have_a_training_each_and_the_best_on_dev_is_kept(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = head_settings("sequence_classification", training={"seeds": (5, 6)})
-    said: list[str] = []
-    fitted = fit(folder, settings, say=said.append)
+    with caplog.at_level(logging.INFO, logger="pipeline"):
+        fitted = fit(folder, settings)
     names = [f"fold_{fold}_seed_{seed}" for fold in range(1, FOLDS + 1) for seed in (5, 6)]
     assert list(fitted.predictions) == names
-    assert [line for line in said if line.startswith("fold")] == [
+    assert [line for line in caplog.messages if line.startswith("fold")] == [
         name.replace("_", " ") for name in names
     ]
     alone = {
@@ -145,7 +147,7 @@ def test_folds_and_seeds_have_a_training_each_and_the_best_on_dev_is_kept(folder
 
 
 def test_of_equal_runs_the_first_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "dev_score", lambda *_: 0.5)
+    monkeypatch.setattr(SingleLabel, "dev_score", lambda *_: 0.5)
     settings = head_settings("sequence_classification", training={"seeds": (9, 3), "epochs": 1})
     description = fit(folder, settings).description
     assert (description["fold"], description["seed"]) == (1, 9)
