@@ -127,7 +127,7 @@ def extracted(
 
 def head_settings(task: str, **changes: Any) -> HeadSettings:
     """A small head that trains in a moment; entities, unless ``label`` says otherwise."""
-    label = changes.get("label", LABELS[task])
+    label = changes.get("label") or LABELS[task]
     own = label_types_of_task(task)[0]
     values: dict[str, Any] = {
         "corpus": "c",
