@@ -255,6 +255,22 @@ def test_a_file_that_cannot_be_read_completes_nothing(
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_guide_calls_commands_as_they_are() -> None:
+    text = (ROOT / "docs" / "guides" / "command.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^    (?:[A-Z_]+=\S+ )?(icehouse [^#<\n]*)", text, re.MULTILINE)
+    called = set()
+    for line in lines:
+        command: click.Command = main
+        _, *rest = line.split()
+        while isinstance(command, click.Group):
+            name, found, rest = command.resolve_command(click.Context(command), rest)
+            assert found is not None, line
+            called.add(name)
+            command = found
+        command.make_context(line, rest)  # a mistake in the options would raise
+    assert called >= set(SUMMARIES) - {"completion"}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_of_a_shell_is_printed(shell: str) -> None:
     result = run("completion", shell)
