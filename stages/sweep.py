@@ -95,9 +95,9 @@ def main(
         device=str(device),
     )
     material = open_()
-    label_type = head.label_type(material.labels.kind)
-    head = head.resolved(label_type)
-    material.dataset(label_type)  # what is wrong with all trials is better known before the first
+    head = material.for_head(
+        head
+    ).settings  # what is wrong with all trials is told before the first
     with only_writer(folder, f"a sweep of {name}", partial(click.echo, err=True)):
         study = Study(
             folder,

@@ -22,9 +22,9 @@ from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings, SplitSettings
 from pipeline.ingest.writer import write_labels, write_texts
-from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.registry import label_types_of_task
+from pipeline.training.data import HeadInputs, TrainingData
 from pipeline.training.fit import FittedHead, fit_head
 
 CORPUS = CorpusSettings(
@@ -190,8 +190,12 @@ def fit(folder: Path, settings: HeadSettings) -> FittedHead:
     )
 
 
-def head_data(folder: Path, settings: HeadSettings) -> LabelledDataset:
-    """What such a head learns from."""
-    labels = read_labels(folder / "labels", settings.label)
-    features = open_features(folder / "features")
-    return build_dataset(labels, features, settings.label_type(labels.kind))
+def head_inputs(folder: Path, settings: HeadSettings) -> HeadInputs:
+    """What such a head reads and learns."""
+    data = TrainingData(
+        read_labels(folder / "labels", settings.label),
+        open_features(folder / "features"),
+        hash_cache=HashCache(),
+        device=torch.device("cpu"),
+    )
+    return data.for_head(settings)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from pipelines import extracted, head_data, head_settings, prepared
+from pipelines import extracted, head_inputs, head_settings, prepared
 
 from pipeline.corpus.storage import read_texts
 from pipeline.encoder.forward import FrozenEncoder
@@ -17,7 +17,6 @@ from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.features.reader import open_features
 from pipeline.heads.scoring import StatesSource
 from pipeline.heads.settings import HeadSettings
-from pipeline.tasks.tasks import Task
 from pipeline.training.fit import new_head
 from pipeline.training.loop import train
 from pipeline.training.states import MappedStates
@@ -72,12 +71,13 @@ class TransformersInTheLoop:
 
 def losses(states: StatesSource, folder: Path, settings: HeadSettings) -> list[float]:
     """The loss of every step of a short training, and the dev loss of every epoch."""
-    data = head_data(folder, settings)
+    inputs = head_inputs(folder, settings)
+    data = inputs.dataset
     (seed,) = settings.training.seeds
     steps: list[float] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = new_head(settings, data, width=64)
+        head = new_head(inputs)
         history = train(
             head,
             states,
@@ -106,7 +106,7 @@ def losses(states: StatesSource, folder: Path, settings: HeadSettings) -> list[f
     ],
 )
 def test_losses_from_a_float32_store_equal_those_with_the_encoder_in_the_loop(
-    task: Task, changes: dict[str, Any], tiny_encoder: Path, folder: Path
+    task: str, changes: dict[str, Any], tiny_encoder: Path, folder: Path
 ) -> None:
     settings = head_settings(task, **changes)
     features = open_features(folder / "features")

@@ -28,6 +28,7 @@ Control = Literal["words", "shuffled"]
 
 _SEED = 2019
 
+
 def control_labels(labels: Labels, texts: Sequence[Text] | None, how: Control = "words") -> Labels:
     """The labels of the control task.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -102,12 +101,13 @@ def predict_reading(
     def rows(
         title: str, head: HeadSettings, own: Labels, source: Features, some: Sequence[int]
     ) -> Rows:
-        material = TrainingData(own, source, hash_cache=hash_cache, device=device)
+        data = TrainingData(own, source, hash_cache=hash_cache, device=device)
+        inputs = data.for_head(head)
         sign = -1 if head.training.metric in LOWER_IS_BETTER else 1
         heads = {}
         for seed in some:
-            trained = train_seed(head, material, seed=seed, after_epoch=repr)
-            heads[seed] = predict_seed(trained, material)[1]
+            trained = train_seed(inputs, seed=seed, after_epoch=repr)
+            heads[seed] = predict_seed(trained)[1]
             say(
                 f"{reading.name}, {title}, seed {seed}: dev {head.training.metric} "
                 f"{sign * trained.best.dev_score:.4f}"

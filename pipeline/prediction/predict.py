@@ -88,7 +88,9 @@ class Predictor:
         rows = self._tokenizer([text for text, _ in given])
         for row, name in zip(rows, names, strict=True):
             self._refuse(row, name)
-        words = [Words.of(row.word_index, row.words) for row in rows] if label_type.on_words else None
+        words: list[Words] | None = None
+        if label_type.on_words:
+            words = [Words.of(row.word_index, row.words) for row in rows]
         outputs = self._outputs(rows, words, names)
         found = answers(
             label_type, self.head.names, outputs, words, self.description["thresholds"]

@@ -13,7 +13,13 @@ from pipeline.core.errors import DataError
 from pipeline.core.files import md5_file
 from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.corpus.texts import Text
-from pipeline.evaluation.predictions import Predictions, out_of_fold, read_head_runs, read_runs, run_files
+from pipeline.evaluation.predictions import (
+    Predictions,
+    out_of_fold,
+    read_head_runs,
+    read_runs,
+    run_files,
+)
 from pipeline.tasks.label_type import LabelType
 
 Rows = list[dict[str, str]]

@@ -73,9 +73,10 @@ def run_trial(
     seed = -1
     try:
         settings = trial_settings(row, values)
+        inputs = material.for_head(settings)
         for seed in settings.training.seeds:
             history.clear()
-            trained = train_seed(settings, material, seed=seed, after_epoch=after_epoch)
+            trained = train_seed(inputs, seed=seed, after_epoch=after_epoch)
             parameters = sum(one.numel() for one in trained.head.parameters())
             seeds[seed] = _seed_score(history)
     except _GivenUpError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -10,9 +10,31 @@ from pipeline.corpus.storage import Labels
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.layers import kept_layers
 from pipeline.features.reader import Features
+from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.label_type import LabelType
 from pipeline.training.states import TrainingStates, open_states
+
+
+@dataclass(frozen=True)
+class HeadInputs:
+    """What one head reads and learns.
+
+    Attributes:
+        settings: of the head, with what follows from its label type.
+        layers: that it reads, counted from the start.
+        width: of one layer.
+        states: of those layers.
+        dataset: examples of each split.
+        device: where it is trained.
+    """
+
+    settings: HeadSettings
+    layers: list[int]
+    width: int
+    states: TrainingStates
+    dataset: LabelledDataset
+    device: torch.device
 
 
 class TrainingData:
@@ -44,40 +66,32 @@ class TrainingData:
         other._states = self._states
         return other
 
-    @property
-    def width(self) -> int:
-        """Width of one layer."""
-        return self.features.width
-
-    def layers(self, layers: Sequence[int]) -> list[int]:
-        """Layers that may be counted from the end, counted from the start.
+    def for_head(self, settings: HeadSettings) -> HeadInputs:
+        """What one head reads and learns: this is where its settings are taken apart.
 
         Raises:
-            StoreError: one of them is not kept.
-            TrainingError: two of them are the same.
+            DataError: the task does not learn such labels; see ``HeadSettings.label_type``.
+            StoreError: a layer is not kept, or the features are damaged or of other texts.
+            TrainingError: a layer is named twice; see ``build_dataset``.
         """
-        return kept_layers(layers, self.features)
+        label_type = settings.label_type(self.labels.kind)
+        layers = kept_layers(settings.layers, self.features)
+        return HeadInputs(
+            settings=settings.resolved(label_type),
+            layers=layers,
+            width=self.features.width,
+            states=self._open(tuple(layers)),
+            dataset=self._dataset(label_type),
+            device=self.device,
+        )
 
-    def states(self, layers: Sequence[int]) -> TrainingStates:
-        """States of layers that may be counted from the end.
+    def _open(self, layers: tuple[int, ...]) -> TrainingStates:
+        if layers not in self._states:
+            self.features.check(layers, self._hash_cache)
+            self._states[layers] = open_states(self.features, layers, self.device)
+        return self._states[layers]
 
-        Raises:
-            StoreError: one of them is not kept, or the features are damaged.
-            TrainingError: two of them are the same.
-        """
-        resolved = self.layers(layers)
-        key = tuple(resolved)
-        if key not in self._states:
-            self.features.check(resolved, self._hash_cache)
-            self._states[key] = open_states(self.features, resolved, self.device)
-        return self._states[key]
-
-    def dataset(self, label_type: LabelType) -> LabelledDataset:
-        """Examples of each split, as a label type learns them.
-
-        Raises:
-            DataError, StoreError, TrainingError: see ``build_dataset``.
-        """
+    def _dataset(self, label_type: LabelType) -> LabelledDataset:
         key = label_type.name, label_type.scheme
         if key not in self._datasets:
             self._datasets[key] = build_dataset(self.labels, self.features, label_type)

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from pipeline.heads.scoring import Outputs, answers
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.dataset import LabelledDataset, Split
 from pipeline.tasks.label_type import Row
-from pipeline.training.data import TrainingData
+from pipeline.training.data import HeadInputs, TrainingData
 from pipeline.training.loop import Epoch, evaluate, train
 
 logger = logging.getLogger(__name__)
@@ -50,13 +51,13 @@ class TrainedSeed:
 
     Attributes:
         seed: of initial weights, order and dropout.
-        layers: that it reads.
+        inputs: what it was trained on.
         head: with the weights of its best epoch.
         history: one entry per epoch.
     """
 
     seed: int
-    layers: tuple[int, ...]
+    inputs: HeadInputs
     head: Head
     history: list[Epoch]
 
@@ -94,113 +95,98 @@ def fit_head(
 
     Raises:
         StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``HeadSettings.label_type``, ``by_fold``, ``build_dataset``
-            and ``train``.
+        DataError, TrainingError: see ``TrainingData.for_head``, ``by_fold`` and ``train``.
     """
     data = TrainingData(labels, features, hash_cache=hash_cache, device=device)
-    settings = settings.resolved(settings.label_type(labels.kind))
     seeds, folds = settings.training.seeds, by_fold(labels)
     names = run_names([Run(fold, seed) for fold in folds for seed in seeds])
     runs: dict[str, _Run] = {}
     for fold, seen in folds.items():
-        fold_data = data.of(seen)
+        inputs = data.of(seen).for_head(settings)
         for seed in seeds:
             name = names[Run(fold, seed)]
             if len(names) > 1:
                 logger.info(name.replace("_", " "))
             begin = time.perf_counter()
-            trained = train_seed(
-                settings,
-                fold_data,
-                seed=seed,
-                after_epoch=lambda epoch: _log_epoch(epoch, settings),
-            )
+            trained = train_seed(inputs, seed=seed, after_epoch=partial(_log_epoch, inputs))
             logger.info("trained in %.1f s", time.perf_counter() - begin)
-            thresholds, rows = predict_seed(trained, fold_data)
-            description = _description(settings, fold_data, trained, fold, thresholds)
+            thresholds, rows = predict_seed(trained)
+            description = {
+                **_description(trained, fold, thresholds),
+                "texts_sha256": labels.texts_sha256,
+                "recipe": features.manifest.recipe,
+                "torch": torch.__version__.split("+")[0],
+            }
             runs[name] = _Run(trained, description, rows)
     best = max(runs.values(), key=lambda run: run.trained.best.dev_score)  # first among equals
-    layers, mix = data.layers(settings.layers), best.trained.head.mix
-    weights = [1.0] * len(layers) if mix is None else mix.shares.tolist()
     return FittedHead(
         head=best.trained.head,
         description=best.description,
         history=best.trained.history,
-        layer_weights=dict(zip(layers, weights, strict=True)),
+        layer_weights=_layer_weights(best.trained),
         predictions={name: run.predictions for name, run in runs.items()},
     )
 
 
 def train_seed(
-    settings: HeadSettings,
-    data: TrainingData,
-    *,
-    seed: int,
-    after_epoch: Callable[[Epoch], object],
+    inputs: HeadInputs, *, seed: int, after_epoch: Callable[[Epoch], object]
 ) -> TrainedSeed:
     """Train a head with one seed; what it gives depends on nothing that was trained before.
 
     Args:
-        settings: the head's settings, whose own ``seeds`` do not matter here.
-        data: what it learns from.
+        inputs: what it learns from; the ``seeds`` of its settings do not matter here.
         seed: of initial weights, order and dropout.
         after_epoch: epoch callback; an exception of its own ends the training.
 
     Raises:
-        StoreError: a layer is not kept, or the features are damaged or of other texts.
-        DataError, TrainingError: see ``HeadSettings.label_type``, ``build_dataset`` and ``train``.
+        TrainingError: see ``train``.
     """
-    device, label_type = data.device, settings.label_type(data.labels.kind)
-    training = settings.resolved(label_type).training
-    states, dataset = data.states(settings.layers), data.dataset(label_type)
-    dev = dataset.splits["dev"]
+    training, device = inputs.settings.training, inputs.device
+    splits = inputs.dataset.splits
 
     def score(outputs: list[Outputs]) -> float:
-        _, rows = _predictions(dataset, dev, outputs)
-        return label_type.dev_score(training.metric, dev.gold, rows)
+        _, rows = _predictions(inputs.dataset, splits["dev"], outputs)
+        return inputs.dataset.label_type.dev_score(training.metric, splits["dev"].gold, rows)
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        head = new_head(settings, dataset, width=data.width).to(device)
+        head = new_head(inputs).to(device)
         history = train(
             head,
-            states,
-            train_split=dataset.splits["train"],
-            dev_split=dev,
+            inputs.states,
+            train_split=splits["train"],
+            dev_split=splits["dev"],
             dev_score=score,
             settings=training,
             seed=seed,
             device=device,
             report=after_epoch,
-            read_ahead=states.will_need,
+            read_ahead=inputs.states.will_need,
         )
-    return TrainedSeed(seed, settings.layers, head, history)
+    return TrainedSeed(seed, inputs, head, history)
 
 
-def new_head(settings: HeadSettings, dataset: LabelledDataset, *, width: int) -> Head:
+def new_head(inputs: HeadInputs) -> Head:
     """A head with random weights, drawn from torch's global generator."""
-    label_type = dataset.label_type
-    head = Head.build(settings, label_type, dataset.names, width=width)
-    if moments := label_type.centre_and_scale(dataset.splits["train"].gold):
+    dataset = inputs.dataset
+    head = Head.build(inputs.settings, dataset.label_type, dataset.names, width=inputs.width)
+    if moments := dataset.label_type.centre_and_scale(dataset.splits["train"].gold):
         head.target_mean.fill_(moments[0])
         head.target_scale.fill_(moments[1])
     return head
 
 
-def predict_seed(
-    trained: TrainedSeed, data: TrainingData
-) -> tuple[dict[str, float] | None, list[Row]]:
+def predict_seed(trained: TrainedSeed) -> tuple[dict[str, float] | None, list[Row]]:
     """Thresholds of a trained head, if its label type has any, and its rows for dev and test."""
-    dataset = data.dataset(trained.head.label_type)
-    states = data.states(trained.layers)
+    inputs = trained.inputs
     thresholds: dict[str, float] | None = None
     rows: list[Row] = []
     for name in ("dev", "test"):
-        split = dataset.splits[name]
-        outputs, _ = evaluate(trained.head, states, split, device=data.device)
-        tuned, found = _predictions(dataset, split, outputs, None if name == "dev" else thresholds)
+        split = inputs.dataset.splits[name]
+        outputs, _ = evaluate(trained.head, inputs.states, split, device=inputs.device)
+        # Thresholds are tuned on dev, which comes first.
+        thresholds, found = _predictions(inputs.dataset, split, outputs, thresholds)
         del outputs  # before there are those of the next split
-        thresholds = tuned if name == "dev" else thresholds
         rows += (
             {"id": example, "split": name, **row}
             for example, row in zip(split.ids, found, strict=True)
@@ -217,48 +203,46 @@ def _predictions(
     """Rows of a split, with thresholds; where there are none yet, with those tuned on it."""
     label_type, names = dataset.label_type, dataset.names
     rows = answers(label_type, names, outputs, split.words, thresholds)
-    if thresholds is not None:
-        return thresholds, rows
-    tuned = label_type.thresholds(split.gold, rows, names)
-    if tuned is None:
-        return None, rows
-    return tuned, answers(label_type, names, outputs, split.words, tuned)
+    tuned = thresholds or label_type.thresholds(split.gold, rows, names)
+    if tuned != thresholds:
+        rows = answers(label_type, names, outputs, split.words, tuned)
+    return tuned, rows
 
 
 def _description(
-    settings: HeadSettings,
-    data: TrainingData,
-    trained: TrainedSeed,
-    fold: Fold,
-    thresholds: dict[str, float] | None,
+    trained: TrainedSeed, fold: Fold, thresholds: dict[str, float] | None
 ) -> dict[str, Any]:
-    label_type = trained.head.label_type
+    inputs = trained.inputs
     return {
-        "settings": settings.model_dump(mode="json"),
-        "label_type": label_type.name,
-        "labels": trained.head.names,
+        "settings": inputs.settings.model_dump(mode="json"),
+        "label_type": inputs.dataset.label_type.name,
+        "labels": inputs.dataset.names,
         "thresholds": thresholds,
-        "width": data.width,
-        "layers": data.layers(settings.layers),
+        "width": inputs.width,
+        "layers": inputs.layers,
         "fold": fold,
         "seed": trained.seed,
         "best_epoch": trained.best.epoch,
         "dev_score": trained.best.dev_score,
         "parameters": sum(parameter.numel() for parameter in trained.head.parameters()),
-        "data": data.dataset(label_type).report,
-        "texts_sha256": data.labels.texts_sha256,
-        "recipe": data.features.manifest.recipe,
-        "torch": torch.__version__.split("+")[0],
+        "data": inputs.dataset.report,
     }
 
 
-def _log_epoch(epoch: Epoch, settings: HeadSettings) -> None:
+def _layer_weights(trained: TrainedSeed) -> dict[int, float]:
+    layers, mix = trained.inputs.layers, trained.head.mix
+    weights = [1.0] * len(layers) if mix is None else mix.shares.tolist()
+    return dict(zip(layers, weights, strict=True))
+
+
+def _log_epoch(inputs: HeadInputs, epoch: Epoch) -> None:
+    training = inputs.settings.training
     logger.info(
         "epoch %d/%d: train loss %.4f, dev loss %.4f, dev %s %.4f",
         epoch.epoch,
-        settings.training.epochs,
+        training.epochs,
         epoch.train_loss,
         epoch.dev_loss,
-        settings.training.metric,
+        training.metric,
         epoch.dev_score,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import WORDS, random_sentences
-from pipelines import extracted, fit, head_data, head_settings, labelled, prepared
+from pipelines import extracted, fit, head_inputs, head_settings, labelled, prepared
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Text, TextPair
@@ -21,7 +21,6 @@ from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.reader import Features, open_features
-from pipeline.tasks.tasks import Task
 
 MAX_LENGTH, STRIDE = 64, 20
 WINDOWS = {"max_length": MAX_LENGTH, "long_texts": "window", "stride": STRIDE}
@@ -271,13 +270,13 @@ def test_a_pair_whose_shorter_text_leaves_no_room_is_named(tiny_encoder, tmp_pat
 
 
 @pytest.mark.parametrize("task", ["sequence_classification", "token_classification"])
-def test_heads_train_on_and_predict_long_documents(tiny_encoder, tmp_path, task: Task):
+def test_heads_train_on_and_predict_long_documents(tiny_encoder, tmp_path, task: str):
     documents = [tuple(LONG.split()), tuple(document(5000, 2).split())]
     folder = prepared(tmp_path, labelled([*documents, *random_sentences(60)]))
     features = open_features(extracted(folder, tiny_encoder, **WINDOWS))
     assert np.diff(features.row_offsets)[:2].tolist() == [5002, 5002]
     settings = head_settings(task, training={"epochs": 1, "batch_size": 4})
-    data = head_data(folder, settings)
+    data = head_inputs(folder, settings).dataset
     assert data.splits["train"].lengths.max() == data.splits["test"].lengths.max() == 5002
     assert [counts["words_without_a_token"] for counts in data.report.values()] == [0, 0, 0]
     fitted = fit(folder, settings)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pipelines import extracted, fit, head_data, head_settings, label_type_of, prepared
+from pipelines import extracted, fit, head_inputs, head_settings, label_type_of, prepared
 
 from pipeline.core.errors import StoreError, TrainingError
 from pipeline.core.files import canonical_json
@@ -179,7 +179,7 @@ def test_a_saved_head_predicts_what_it_predicted(
     head, description = load_head(tmp_path, device=CPU)
     assert description == fitted.description
     assert description["layers"] == [2, 3]
-    data = head_data(folder, settings)
+    data = head_inputs(folder, settings).dataset
     states = MappedStates(open_features(folder / "features"), [2, 3])
     outputs = [evaluate(h, states, data.splits["test"], device=CPU)[0] for h in (head, fitted.head)]
     for one, other in zip(*outputs, strict=True):
@@ -244,8 +244,8 @@ def short_training(
 ) -> tuple[list[Epoch], list[dict[str, torch.Tensor]], dict[str, torch.Tensor], list[float]]:
     """History, weights after each epoch and at the end, and losses of the steps."""
     settings = head_settings("sequence_classification", training=training)
-    data = head_data(folder, settings)
-    head = new_head(settings, data, width=64)
+    inputs = head_inputs(folder, settings)
+    data, head = inputs.dataset, new_head(inputs)
     kept: list[dict[str, torch.Tensor]] = []
     steps: list[float] = []
 
