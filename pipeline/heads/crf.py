@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.heads.chain import Chain
 from pipeline.heads.constraints import Constraints, everything_allowed, forget_impossible
 from pipeline.heads.packing import PackedBatch, pack_batch
-from pipeline.heads.partition import LogPartition, walk_backward, walk_forward
+from pipeline.heads.partition import LogPartition, backward_pass, forward_pass
 from pipeline.tasks.label_type import IGNORE
 
 
@@ -101,9 +101,9 @@ class LinearChainCRF(nn.Module):
         """
         batch = self._pack(emissions, lengths)
         scores, chain = self._scores(emissions)
-        _, walked = walk_forward(scores, chain, batch)
+        _, state = forward_pass(scores, chain, batch)
         ones = scores.new_ones(len(lengths))
-        return walk_backward(walked, scores, chain, batch, ones)[0].to(emissions.dtype)
+        return backward_pass(state, scores, chain, batch, ones)[0].to(emissions.dtype)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

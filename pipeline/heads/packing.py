@@ -57,22 +57,22 @@ class PackedBatch:
 
     Attributes:
         lengths: tokens of each sequence.
-        device: where the walks' indices are.
+        device: where the indices of layouts are.
     """
 
     lengths: npt.NDArray[np.int64]
     device: torch.device
-    _walks: dict[Directions, PackedLayout] = field(default_factory=dict)
+    _layouts: dict[Directions, PackedLayout] = field(default_factory=dict)
 
     @property
     def forward(self) -> PackedLayout:
         """The steps of the forward direction alone."""
-        return self.walk(("",))
+        return self.layout(("",))
 
     @property
     def backward(self) -> PackedLayout:
         """The steps of the backward direction alone."""
-        return self.walk(("_reverse",))
+        return self.layout(("_reverse",))
 
     @property
     def tokens(self) -> int:
@@ -95,13 +95,13 @@ class PackedBatch:
         owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
         return torch.from_numpy(owners).to(self.device)
 
-    def walk(self, directions: Directions) -> PackedLayout:
+    def layout(self, directions: Directions) -> PackedLayout:
         """The steps of the given directions; worked out once."""
-        if directions not in self._walks:
-            steps, *indices = _walk(self.lengths, [bool(suffix) for suffix in directions])
+        if directions not in self._layouts:
+            steps, *indices = _lay_out(self.lengths, [bool(suffix) for suffix in directions])
             tensors = (torch.from_numpy(index).to(self.device) for index in indices)
-            self._walks[directions] = PackedLayout(steps.tolist(), *tensors)
-        return self._walks[directions]
+            self._layouts[directions] = PackedLayout(steps.tolist(), *tensors)
+        return self._layouts[directions]
 
     def to(self, device: torch.device) -> PackedBatch:
         """The same batch with its indices on another device."""
@@ -122,10 +122,10 @@ def pack_batch(lengths: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:
     return PackedBatch(np.asarray(lengths, np.int64), torch.device("cpu"))
 
 
-def _walk(
+def _lay_out(
     lengths: npt.NDArray[np.int64], reverse: Sequence[bool]
 ) -> tuple[npt.NDArray[np.int64], ...]:
-    """``batch_sizes``, ``places``, ``sources`` and ``previous`` of a walk."""
+    """``batch_sizes``, ``places``, ``sources`` and ``previous`` of a layout."""
     directions = len(reverse)
     rank_of = np.empty(len(lengths), np.int64)
     order = np.argsort(-lengths, kind="stable")

@@ -43,7 +43,7 @@ would end somewhere inside a vector."""
 
 @dataclass(frozen=True)
 class ForwardState:
-    """What the forward walk leaves behind for the backward one.
+    """What the forward pass leaves behind for the backward one.
 
     Attributes:
         potentials: (P, L') weights of the emissions, at most 1.
@@ -85,7 +85,7 @@ class LogPartition(Function):
         """Walks the steps in order; keeps what the gradients need."""
         ctx.save_for_backward(emissions, transitions, start, end)
         ctx.batch = batch
-        log_partition, ctx.walked = walk_forward(emissions, Chain(transitions, start, end), batch)
+        log_partition, ctx.state = forward_pass(emissions, Chain(transitions, start, end), batch)
         return log_partition
 
     @staticmethod
@@ -93,15 +93,13 @@ class LogPartition(Function):
     def backward(ctx: Any, d_output: Tensor) -> tuple[Tensor | None, ...]:
         """Expected counts, weighted by the gradient of each sequence."""
         emissions, *chain = ctx.saved_tensors
-        words, transitions = walk_backward(
-            ctx.walked, emissions, Chain(*chain), ctx.batch, d_output
-        )
+        words, transitions = backward_pass(ctx.state, emissions, Chain(*chain), ctx.batch, d_output)
         first = ctx.batch.first_tokens
         last = ctx.batch.last_tokens
         return words, transitions, words[first].sum(0), words[last].sum(0), None
 
 
-def walk_forward(
+def forward_pass(
     emissions: Tensor, chain: Chain, batch: PackedBatch
 ) -> tuple[Tensor, ForwardState]:
     """The sum over all label sequences.
@@ -112,25 +110,25 @@ def walk_forward(
         batch: layout of the sequences.
 
     Returns:
-        (batch,) logarithms of the sums, and what ``walk_backward`` needs.
+        (batch,) logarithms of the sums, and what ``backward_pass`` needs.
     """
     wide = (0, -emissions.shape[1] % _VECTOR)
     # Positions that fill up a step have scores of zero; nothing reads what comes of them.
-    walk = batch.forward
-    blank = emissions.new_zeros(walk.positions, emissions.shape[1])
-    scores = _widen(blank.index_copy_(0, walk.places, emissions), wide)
+    layout = batch.forward
+    blank = emissions.new_zeros(layout.positions, emissions.shape[1])
+    scores = _widen(blank.index_copy_(0, layout.places, emissions), wide)
     tops = scores.amax(1, keepdim=True)
     potentials = _whole_vectors(torch.exp, scores - tops)
     transitions, transitions_top = _weights(_widen(chain.transitions, wide * 2))
     start, start_top = _weights(_widen(chain.start, wide))
     end, end_top = _weights(_widen(chain.end, wide))
 
-    arrivals = potentials.new_zeros(walk.positions + _BLOCK, potentials.shape[1])
+    arrivals = potentials.new_zeros(layout.positions + _BLOCK, potentials.shape[1])
     weights = torch.zeros_like(arrivals)
     scales = torch.empty_like(tops)
     begin = before = 0
     with one_thread():
-        for step, rows in enumerate(walk.batch_sizes):
+        for step, rows in enumerate(layout.batch_sizes):
             now = slice(begin, begin + rows)
             if step:
                 _product(weights, before, transitions, arrivals, begin, rows)
@@ -141,14 +139,14 @@ def walk_forward(
             torch.sum(weight, 1, keepdim=True, out=scale)
             weight.div_(scale)
             before, begin = begin, begin + rows
-    arrivals, weights = arrivals[: walk.positions], weights[: walk.positions]
+    arrivals, weights = arrivals[: layout.positions], weights[: layout.positions]
 
     lengths = torch.from_numpy(batch.lengths).to(emissions.device)
-    final = _row_sums(weights[walk.places[batch.last_tokens]] * end)[:, 0]
+    final = _row_sums(weights[layout.places[batch.last_tokens]] * end)[:, 0]
     log_partition = (lengths - 1) * transitions_top + (start_top + end_top)
     log_partition += _whole_vectors(torch.log, final)
     # Added one after another: the order of a sum decides its last bits.
-    shares = (_whole_vectors(torch.log, scales) + tops)[walk.places, 0]
+    shares = (_whole_vectors(torch.log, scales) + tops)[layout.places, 0]
     sequence = batch.owners
     log_partition.index_add_(0, sequence, shares)
 
@@ -158,19 +156,19 @@ def walk_forward(
     least = math.sqrt(number.tiny / number.eps)
     lost = ((arrivals < least) & _reached(chain, wide, batch)).any(1) | (scales[:, 0] < least)
     inexact = ~(final >= least)
-    inexact[sequence[lost[walk.places]]] = True
+    inexact[sequence[lost[layout.places]]] = True
     for index in inexact.nonzero()[:, 0].tolist():
         log_partition[index] = sum_in_logarithms(_part(emissions, batch, index), chain)[0]
     return log_partition, ForwardState(potentials, weights, scales, transitions, end, inexact)
 
 
-def walk_backward(
-    walked: ForwardState, emissions: Tensor, chain: Chain, batch: PackedBatch, factors: Tensor
+def backward_pass(
+    state: ForwardState, emissions: Tensor, chain: Chain, batch: PackedBatch, factors: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Posterior probabilities of labels, and expected counts of transitions.
 
     Args:
-        walked: what ``walk_forward`` returned for the same arguments.
+        state: what ``forward_pass`` returned for the same arguments.
         emissions: as there.
         chain: as there.
         batch: as there.
@@ -182,11 +180,11 @@ def walk_backward(
     # From each sequence's own end. Weights of all paths from after a label to the end; then with
     # the label's own emission, which is what a step adds up.
     forward, backward = batch.forward, batch.backward
-    rest = walked.end.repeat(backward.positions + _BLOCK, 1)
+    rest = state.end.repeat(backward.positions + _BLOCK, 1)
     through = torch.zeros_like(rest)
-    single = walked.potentials / walked.scales
+    single = state.potentials / state.scales
     through.index_copy_(0, backward.places, single.index_select(0, forward.places))
-    back = walked.transitions.t().contiguous()
+    back = state.transitions.t().contiguous()
     begin = before = 0
     with one_thread():
         for step, rows in enumerate(backward.batch_sizes):
@@ -197,21 +195,21 @@ def walk_backward(
 
     labels = emissions.shape[1]
     sequence = batch.owners
-    earlier = walked.weights.index_select(0, forward.places)
+    earlier = state.weights.index_select(0, forward.places)
     joint = earlier * rest.index_select(0, backward.places)
     total = _row_sums(joint)
     words = (joint / total)[:, :labels]
     later = through.index_select(0, backward.places) * (factors[sequence, None] / total)
     later[batch.first_tokens] = 0
 
-    inexact = walked.inexact.clone()
+    inexact = state.inexact.clone()
     inexact[sequence[~words.isfinite().all(1)]] = True
     again: list[int] = inexact.nonzero()[:, 0].tolist()
     if again:
         apart = inexact[sequence][:, None]
         earlier.masked_fill_(apart, 0)
         later.masked_fill_(apart, 0)
-    counts = (walked.transitions * (earlier[:-1].t() @ later[1:]))[:labels, :labels]
+    counts = (state.transitions * (earlier[:-1].t() @ later[1:]))[:labels, :labels]
     words = words * factors[sequence, None]
     for index in again:
         _, alone, steps = sum_in_logarithms(_part(emissions, batch, index), chain)

@@ -106,16 +106,16 @@ class _SumOfTexts(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, walk: PackedLayout, owners: Tensor, first: Tensor
+        ctx: Any, values: Tensor, layout: PackedLayout, owners: Tensor, first: Tensor
     ) -> Tensor:
         ctx.save_for_backward(owners)
-        if len(walk.sources) > len(values):
+        if len(layout.sources) > len(values):
             values = F.pad(values, (0, 0, 0, 1))
-        steps = values.index_select(0, walk.sources).split(walk.batch_sizes)
+        steps = values.index_select(0, layout.sources).split(layout.batch_sizes)
         total: Tensor = steps[0].clone()
         for step in steps[1:]:
             total[: len(step)] += step
-        return total.index_select(0, walk.places.index_select(0, first))
+        return total.index_select(0, layout.places.index_select(0, first))
 
     @staticmethod
     @once_differentiable

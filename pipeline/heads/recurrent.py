@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.heads.cells import GRU_GATES, LSTM_GATES, PackedGRU, PackedLSTM
 from pipeline.heads.dropout import dropout
+from pipeline.heads.gru import GRU_GATES, PackedGRU
+from pipeline.heads.lstm import LSTM_GATES, PackedLSTM
 from pipeline.heads.packing import Directions, PackedBatch, pack_batch
 
 _ORDER = {"lstm": LSTM_GATES, "gru": GRU_GATES}
@@ -128,12 +129,12 @@ class RecurrentNetwork(nn.Module):
         blank_units = -self.hidden_size % _VECTOR
         if blank_units:
             w_hh = F.pad(w_hh, (0, blank_units))
-        walk = batch.walk(directions)
+        layout = batch.layout(directions)
         states: Tensor
         if self.cell == "lstm":
-            states = PackedLSTM.apply(tokens, w_ih, w_hh, b_ih + b_hh, walk)  # type: ignore[no-untyped-call]
+            states = PackedLSTM.apply(tokens, w_ih, w_hh, b_ih + b_hh, layout)  # type: ignore[no-untyped-call]
         else:
-            states = PackedGRU.apply(tokens, w_ih, w_hh, b_ih, b_hh, walk)  # type: ignore[no-untyped-call]
+            states = PackedGRU.apply(tokens, w_ih, w_hh, b_ih, b_hh, layout)  # type: ignore[no-untyped-call]
         if not blank_units:
             return states
         return states.view(len(states), len(directions), -1)[..., : self.hidden_size].flatten(1)

@@ -15,10 +15,10 @@ DIRECTIONS = st.sampled_from([FORWARD, BACKWARD, BOTH])
 
 
 def places_of(
-    walk: PackedLayout, batch: PackedBatch, directions: Directions
+    layout: PackedLayout, batch: PackedBatch, directions: Directions
 ) -> list[list[list[int]]]:
     """Per direction and sequence: where its tokens stand, in the order in which it reads them."""
-    by_direction = walk.places.view(batch.tokens, len(directions)).t()
+    by_direction = layout.places.view(batch.tokens, len(directions)).t()
     return [
         [
             part.flip(0).tolist() if suffix else part.tolist()
@@ -32,31 +32,31 @@ def places_of(
 def test_every_token_has_a_place_of_its_own_in_each_direction(
     lengths: list[int], directions: Directions
 ) -> None:
-    walk = pack_batch(lengths).walk(directions)
-    assert len(walk.places) == len(directions) * sum(lengths)
-    assert len(set(walk.places.tolist())) == len(walk.places)
-    assert 0 <= int(walk.places.min()) <= int(walk.places.max()) < walk.positions
+    layout = pack_batch(lengths).layout(directions)
+    assert len(layout.places) == len(directions) * sum(lengths)
+    assert len(set(layout.places.tolist())) == len(layout.places)
+    assert 0 <= int(layout.places.min()) <= int(layout.places.max()) < layout.positions
 
 
 @given(LENGTHS, DIRECTIONS)
 def test_sources_are_the_inverse_of_places(lengths: list[int], directions: Directions) -> None:
-    walk = pack_batch(lengths).walk(directions)
-    assert walk.sources[walk.places].tolist() == list(range(len(walk.places)))
-    filled_up = np.setdiff1d(np.arange(walk.positions), walk.places.numpy())
-    assert set(walk.sources[filled_up].tolist()) <= {len(walk.places)}
+    layout = pack_batch(lengths).layout(directions)
+    assert layout.sources[layout.places].tolist() == list(range(len(layout.places)))
+    filled_up = np.setdiff1d(np.arange(layout.positions), layout.places.numpy())
+    assert set(layout.sources[filled_up].tolist()) <= {len(layout.places)}
 
 
 @given(LENGTHS, DIRECTIONS)
 def test_no_step_has_fewer_rows_than_kernels_need_for_equal_bits(
     lengths: list[int], directions: Directions
 ) -> None:
-    walk = pack_batch(lengths).walk(directions)
-    assert min(walk.batch_sizes) >= MINIMUM_ROWS
-    assert walk.batch_sizes == sorted(walk.batch_sizes, reverse=True)
-    assert len(walk.batch_sizes) == max(lengths)
-    assert walk.positions == len(directions) * sum(walk.batch_sizes)
+    layout = pack_batch(lengths).layout(directions)
+    assert min(layout.batch_sizes) >= MINIMUM_ROWS
+    assert layout.batch_sizes == sorted(layout.batch_sizes, reverse=True)
+    assert len(layout.batch_sizes) == max(lengths)
+    assert layout.positions == len(directions) * sum(layout.batch_sizes)
     real = [sum(length > step for length in lengths) for step in range(max(lengths))]
-    assert walk.batch_sizes == [max(MINIMUM_ROWS, rows) for rows in real], "and no more than that"
+    assert layout.batch_sizes == [max(MINIMUM_ROWS, rows) for rows in real], "and no more than that"
 
 
 @given(LENGTHS, DIRECTIONS)
@@ -64,39 +64,39 @@ def test_a_step_holds_the_next_token_of_every_sequence_from_each_direction(
     lengths: list[int], directions: Directions
 ) -> None:
     batch = pack_batch(lengths)
-    walk = batch.walk(directions)
-    ends = len(directions) * np.cumsum(walk.batch_sizes)
-    begins = ends - len(directions) * np.array(walk.batch_sizes)
-    for direction, sequences in enumerate(places_of(walk, batch, directions)):
+    layout = batch.layout(directions)
+    ends = len(directions) * np.cumsum(layout.batch_sizes)
+    begins = ends - len(directions) * np.array(layout.batch_sizes)
+    for direction, sequences in enumerate(places_of(layout, batch, directions)):
         for places in sequences:
             for step, place in enumerate(places):
                 row = place - begins[step]
-                rows = walk.batch_sizes[step]
+                rows = layout.batch_sizes[step]
                 assert direction * rows <= row < (direction + 1) * rows
 
 
 @given(LENGTHS, DIRECTIONS)
 def test_previous_is_the_token_read_before(lengths: list[int], directions: Directions) -> None:
     batch = pack_batch(lengths)
-    walk = batch.walk(directions)
-    first = len(directions) * walk.batch_sizes[0]
-    assert len(walk.previous) == walk.positions - first
-    before = torch.cat([torch.full((first,), -1), walk.previous])
-    for sequences in places_of(walk, batch, directions):
+    layout = batch.layout(directions)
+    first = len(directions) * layout.batch_sizes[0]
+    assert len(layout.previous) == layout.positions - first
+    before = torch.cat([torch.full((first,), -1), layout.previous])
+    for sequences in places_of(layout, batch, directions):
         for places in sequences:
             assert before[places].tolist() == [-1, *places[:-1]]
     # What is filled up keeps to itself: nothing that follows it is a token.
-    tokens = set(walk.places.tolist())
-    for place in range(first, walk.positions):
+    tokens = set(layout.places.tolist())
+    for place in range(first, layout.positions):
         if place in tokens:
             assert int(before[place]) in tokens
 
 
-def test_a_walk_is_worked_out_once() -> None:
+def test_a_layout_is_worked_out_once() -> None:
     batch = pack_batch([3, 1])
-    assert batch.walk(BOTH) is batch.walk(BOTH)
-    assert batch.forward is batch.walk(FORWARD)
-    assert batch.backward is batch.walk(BACKWARD)
+    assert batch.layout(BOTH) is batch.layout(BOTH)
+    assert batch.forward is batch.layout(FORWARD)
+    assert batch.backward is batch.layout(BACKWARD)
 
 
 def test_first_and_last_tokens_and_owners_are_those_of_the_sequences() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pipeline.heads.chain import Chain, sum_in_logarithms
 from pipeline.heads.packing import pack_batch
-from pipeline.heads.partition import LogPartition, walk_backward, walk_forward
+from pipeline.heads.partition import LogPartition, backward_pass, forward_pass
 
 
 def chain(labels: int, spread: float, dtype: torch.dtype = torch.float64) -> Chain:
@@ -40,8 +40,8 @@ def test_scaled_products_equal_sums_in_logarithms(
     scores, of_chain = words(40, labels, spread, dtype), chain(labels, 0.5 * spread, dtype)
     batch = pack_batch(lengths)
     factors = torch.tensor([1.0, -2.0, 0.5, 0.0], dtype=dtype)
-    log_partition, walked = walk_forward(scores, of_chain, batch)
-    probabilities, counts = walk_backward(walked, scores, of_chain, batch, factors)
+    log_partition, state = forward_pass(scores, of_chain, batch)
+    probabilities, counts = backward_pass(state, scores, of_chain, batch, factors)
 
     alone = [sum_in_logarithms(part, of_chain) for part in scores.split(lengths)]
     expected = torch.stack([sums for sums, _, _ in alone])
@@ -54,12 +54,12 @@ def test_scaled_products_equal_sums_in_logarithms(
 
 def test_only_scores_far_apart_on_the_only_way_to_a_label_are_summed_in_logarithms() -> None:
     scores, batch, of_chain = words(500, 9, 15.0), pack_batch([25] * 20), chain(9, 5.0)
-    assert not walk_forward(scores, of_chain, batch)[1].inexact.any()
+    assert not forward_pass(scores, of_chain, batch)[1].inexact.any()
     scores[30, 2] = 1000.0
-    assert not walk_forward(scores, of_chain, batch)[1].inexact.any()
+    assert not forward_pass(scores, of_chain, batch)[1].inexact.any()
     of_chain.transitions[[0, 1, *range(3, 9)], 1] = -torch.inf
     scores[80, 2] = -1000.0
-    inexact = walk_forward(scores, of_chain, batch)[1].inexact
+    inexact = forward_pass(scores, of_chain, batch)[1].inexact
     assert inexact.nonzero()[:, 0].tolist() == [3]
 
 
