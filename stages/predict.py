@@ -68,7 +68,7 @@ def main(
         label = "standard input" if str(source) == "-" else str(source)
         rows = form == "jsonl" if form else source.suffix == ".jsonl"
         texts = read_rows(lines, label) if rows else read_lines(lines, label)
-        predictor = Predictor(
+        predictor = Predictor.of_folder(
             models / name,
             encoder or _encoder_of(models / name, ParamsFile(params_path)),
             device=choose_device(),

@@ -17,7 +17,6 @@ from pipeline.core.environment import (
 )
 from pipeline.core.files import (
     atomic_directory,
-    canonical_json,
     csv_text,
     remove_temporaries,
     write_text,
@@ -26,12 +25,9 @@ from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import read_labels
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import open_features
-from pipeline.heads.checkpoint import save_head
 from pipeline.heads.settings import HeadSettings
 from pipeline.training.fit import fit_head
-
-PREDICTIONS = "predictions"
-"""Folder below a head's with a file per run."""
+from pipeline.training.save import write_model
 
 
 @click.command(cls=LongCommand)
@@ -70,12 +66,7 @@ def main(
             device=choose_device(),
         )
     with atomic_directory(out) as folder:
-        save_head(folder, fitted.head, fitted.description)
-        (folder / PREDICTIONS).mkdir()
-        for run, rows in fitted.predictions.items():
-            path = folder / PREDICTIONS / f"{run}.jsonl"
-            with path.open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(canonical_json(row) + "\n" for row in rows)
+        write_model(folder, fitted)
     losses = ([epoch.epoch, epoch.train_loss, epoch.dev_loss] for epoch in fitted.history)
     write_text(history, csv_text(["epoch", "train_loss", "dev_loss"], losses))
     dev_scores = ([epoch.epoch, epoch.dev_score] for epoch in fitted.history)

@@ -19,6 +19,7 @@ from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
 from pipeline.heads.checkpoint import load_head
+from pipeline.heads.model import Head
 from pipeline.heads.scoring import Outputs, answers, outputs_of, score
 from pipeline.prediction.entities import entities_in_text, entities_in_words
 from pipeline.prediction.split_words import Span, split_words
@@ -46,21 +47,23 @@ class Predictor:
     """A trained head and its encoder.
 
     Args:
-        head: folder of a trained head.
+        head: with its weights.
+        description: what it is: ``head.json``.
         encoder: folder of the materialised encoder that its features were made with.
         device: where to compute.
 
     Raises:
-        StoreError: there is no head.
         EncoderError: the encoder is another one, or damaged.
     """
 
-    def __init__(self, head: Path, encoder: Path, *, device: torch.device) -> None:
-        self.head, self.description = load_head(head, device=device)
+    def __init__(
+        self, head: Head, description: Mapping[str, Any], encoder: Path, *, device: torch.device
+    ) -> None:
+        self.head, self.description = head.to(device).eval(), description
         self._recipe = Recipe.from_json(self.description["recipe"])
         if read_snapshot(encoder, verify=True).fingerprint() != self._recipe.encoder:
             raise EncoderError(
-                f"{encoder}: is not the encoder that {head} was trained with; name that one with "
+                f"{encoder}: is not the encoder that the head was trained with; name that one with "
                 "--encoder, or train the head anew with `dvc repro`"
             )
         self._device = device
@@ -68,6 +71,16 @@ class Predictor:
         self._tokenizer = tokenizer_of(encoder, self._recipe)
         self._windows = windows_of(self._recipe)
         self._encoder = encoder_of(encoder, self._recipe, layers=self._layers, device=device)
+
+    @classmethod
+    def of_folder(cls, head: Path, encoder: Path, *, device: torch.device) -> Predictor:
+        """The predictor of a head that was saved.
+
+        Raises:
+            StoreError: there is no head.
+            EncoderError: the encoder is another one, or damaged.
+        """
+        return cls(*load_head(head, device=device), encoder, device=device)
 
     def __call__(self, texts: Sequence[Text], names: Sequence[str] | None = None) -> Answers:
         """Answers for some texts; what a text gets does not depend on the others.
@@ -92,9 +105,7 @@ class Predictor:
         if label_type.on_words:
             words = [Words.of(row.word_index, row.words) for row in rows]
         outputs = self._outputs(rows, words, names)
-        found = answers(
-            label_type, self.head.names, outputs, words, self.description["thresholds"]
-        )
+        found = answers(label_type, self.head.names, outputs, words, self.description["thresholds"])
         placed = [
             self._with_places(found[number], texts[number], text, spans)
             for number, (text, spans) in enumerate(given)

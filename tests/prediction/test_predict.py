@@ -52,7 +52,7 @@ def tagger(folder: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFa
         recurrent={"dropout": 0.0},
         training={"epochs": 40, "patience": 40},
     )
-    return Predictor(where, tiny_encoder, device=CPU)
+    return Predictor.of_folder(where, tiny_encoder, device=CPU)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_answers_equal_the_predictions_of_training_in_any_order(
 ) -> None:
     expected = {row["id"]: row for row in trained(folder, tmp_path / "head", task, **changes)}
     texts = dict(read_texts(folder / "texts"))
-    predictor = Predictor(tmp_path / "head", tiny_encoder, device=CPU)
+    predictor = Predictor.of_folder(tmp_path / "head", tiny_encoder, device=CPU)
     ids = list(expected)
     random.Random(3).shuffle(ids)  # noqa: S311
     cut = 0
@@ -126,7 +126,7 @@ def test_another_encoder_is_refused(
     other = write_tiny_bert(tmp_path_factory.mktemp("other"), seed=9)
     materialise(EncoderSettings(source=str(other), revision=None), tmp_path / "encoder")
     with pytest.raises(EncoderError, match="is not the encoder that"):
-        Predictor(tmp_path / "head", tmp_path / "encoder", device=CPU)
+        Predictor.of_folder(tmp_path / "head", tmp_path / "encoder", device=CPU)
 
 
 def test_a_long_text_is_an_error_where_training_called_it_one(
@@ -135,7 +135,7 @@ def test_a_long_text_is_an_error_where_training_called_it_one(
     where = prepared(tmp_path / "corpus")
     extracted(where, tiny_encoder, long_texts="error", max_length=60)
     trained(where, tmp_path / "head", "sequence_classification")
-    predictor = Predictor(tmp_path / "head", tiny_encoder, device=CPU)
+    predictor = Predictor.of_folder(tmp_path / "head", tiny_encoder, device=CPU)
     with pytest.raises(DataError, match=r"text 2 has \d+ tokens"):
         predictor(["ice", "ice " * 80])
     with pytest.raises(DataError, match=r"^row 7 has \d+ tokens"):
@@ -146,7 +146,7 @@ def test_states_that_the_store_would_not_hold_are_an_error_as_in_extraction(
     folder: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained(folder, tmp_path / "head", "sequence_classification")
-    predictor = Predictor(tmp_path / "head", tiny_encoder, device=CPU)
+    predictor = Predictor.of_folder(tmp_path / "head", tiny_encoder, device=CPU)
 
     def large(*_: object) -> Iterator[tuple[int, dict[int, Any]]]:
         yield 0, {predictor.description["layers"][0]: np.full((3, 64), 1e5, np.float32)}
