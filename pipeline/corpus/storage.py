@@ -52,12 +52,13 @@ def read_texts(folder: Path) -> Iterator[tuple[str, Text]]:
             yield row["id"], row["text"] if "text" in row else tuple(row["words"])
 
 
-def read_labels(folder: Path, label: str) -> Labels:
+def read_labels(folder: str | Path, label: str) -> Labels:
     """Reads one label column.
 
     Raises:
         DataError: the files are absent, or have no such column.
     """
+    folder = Path(folder)
     meta_path = folder / LABELS_META
     try:
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
