@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import StageCommand
+from pipeline.core.command import StageCommand, echo_logs
 from pipeline.setup.hub_download import fetch
 
 
@@ -17,7 +17,8 @@ from pipeline.setup.hub_download import fetch
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A folder to write.")
 def main(source: str, revision: str | None, config: str | None, out: Path) -> None:
     """Writes the splits of SOURCE, owner/name on the Hub or a folder of save_to_disk, as JSONL."""
-    fetch(source, out, revision=revision, config=config, say=click.echo)
+    with echo_logs():
+        fetch(source, out, revision=revision, config=config)
     click.echo(f"next: python -m stages.init {out}")
 
 

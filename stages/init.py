@@ -26,7 +26,7 @@ from pipeline.ingest.sources import bytes_of
 from pipeline.setup.answers import Answers, asker, corpus_row
 from pipeline.setup.first_rows import ROWS
 from pipeline.setup.params_editing import add_rows
-from pipeline.setup.preview import look
+from pipeline.setup.preview import preview_file
 from pipeline.setup.rows import features_row, head_row
 
 
@@ -69,10 +69,10 @@ def main(
     problem.
     """
     params = ParamsFile(params_path)
-    seen = look(path, format_name=format_name)
+    preview = preview_file(path, format_name=format_name)
     said = Answers(name, format_name, text, text_b, words, labels, split, encoder)
     asking = sys.stdin.isatty() if ask is None else ask
-    corpus_name, row = corpus_row(path, seen, said, asker(asking=asking), params)
+    corpus_name, row = corpus_row(path, preview, said, asker(asking=asking), params)
     settings = _validated(row)
     _refuse_problems(path, settings)
     encoder = encoder or next(iter(params.table("encoders")), None)

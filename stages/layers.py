@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand, complete_rows
+from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo_logs
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -35,7 +35,13 @@ FOLDER = click.Path(path_type=Path)
 @click.command(cls=LongCommand)
 @click.argument("name", shell_complete=complete_rows("heads"))
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
-@click.option("--floor", is_flag=True, help="Also read an encoder with random weights; runs it.")
+@click.option(
+    "--random-init",
+    "--floor",
+    "with_random_init",
+    is_flag=True,
+    help="Also read an encoder of the same shape with random weights; runs it.",
+)
 @click.option(
     "--control",
     "how",
@@ -50,14 +56,14 @@ FOLDER = click.Path(path_type=Path)
 def main(
     name: str,
     seeds: str | None,
-    floor: bool,
+    with_random_init: bool,
     how: Control,
     data_root: Path,
     studies_root: Path,
     params_path: Path,
 ) -> None:
     """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers."""
-    from pipeline.layer_study.selections import predict_reading, readings
+    from pipeline.layer_study.selections import layer_selections, predict_selection
     from pipeline.layer_study.study import summarise
 
     params = ParamsFile(params_path)
@@ -81,30 +87,27 @@ def main(
     if settings.on_words:
         texts = [text for _, text in read_texts(data_root / "text" / settings.corpus)]
     control = control_labels(labels, texts, how)
-    from_random = (
-        _floor(params, settings, data_root, studies_root / ".floors" / settings.features)
-        if floor
-        else None
-    )
+    random_init = None
+    if with_random_init:
+        cache = studies_root / ".floors" / settings.features
+        random_init = _random_init_features(params, settings, data_root, cache)
     hash_cache, device = HashCache(store_path() / CACHE_FILE), choose_device()
-    found = {
-        reading: predict_reading(
-            reading,
-            settings,
-            seeds=chosen_seeds,
-            labels=labels,
-            control=control,
-            features=features,
-            floor=from_random,
-            hash_cache=hash_cache,
-            device=device,
-            say=click.echo,
-        )
-        for reading in readings(features)
-    }
-    study = summarise(
-        found, labels, control, task=settings.task, metric=settings.training.metric
-    )
+    with echo_logs():
+        found = {
+            selection: predict_selection(
+                selection,
+                settings,
+                seeds=chosen_seeds,
+                labels=labels,
+                control=control,
+                features=features,
+                random_init=random_init,
+                hash_cache=hash_cache,
+                device=device,
+            )
+            for selection in layer_selections(features)
+        }
+    study = summarise(found, labels, control, task=settings.task, metric=settings.training.metric)
     study = {
         "head": settings.model_dump(mode="json", exclude={"layers", "combine"}),
         "texts_sha256": labels.texts_sha256,
@@ -139,17 +142,19 @@ def _seeds(listed: str) -> tuple[int, ...]:
     return seeds
 
 
-def _floor(params: ParamsFile, head: HeadSettings, data: Path, cache: Path) -> Features:
-    from pipeline.layer_study.random_init import extract_floor
+def _random_init_features(
+    params: ParamsFile, head: HeadSettings, data: Path, cache: Path
+) -> Features:
+    from pipeline.layer_study.random_init import extract_random_init
 
     row = params.section(FeaturesSettings, "features", head.features)
-    folder = extract_floor(
+    folder = extract_random_init(
         row,
         texts=data / "text" / head.corpus,
         encoder=data / "encoders" / row.encoder,
         cache=cache,
         project=project_root(),
-        say=lambda line: click.echo(f"floor of features {head.features}: {line}"),
+        say=lambda line: click.echo(f"random init of features {head.features}: {line}"),
     )
     return open_features(folder)
 

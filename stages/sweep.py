@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand, complete_rows
+from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo_logs
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -25,7 +25,7 @@ from pipeline.core.params import ParamsFile
 from pipeline.heads.settings import HeadSettings
 from pipeline.setup.params_editing import set_values
 from pipeline.sweeps.experiments import record_trials
-from pipeline.sweeps.reporter import Lines, Table, settings
+from pipeline.sweeps.reporter import LineReporter, TableReporter, settings
 from pipeline.sweeps.results import StudyRecord, best_first, read_study
 from pipeline.sweeps.space import value_at
 from pipeline.sweeps.validation import read_sweep
@@ -59,7 +59,12 @@ def main(
     With --apply K writes the settings of trial K into the head's row; with --record N runs the
     best N trials as experiments of DVC. Neither runs trials of its own.
     """
-    from pipeline.sweeps.fingerprint import basis_of, chosen, open_material, require_same_basis
+    from pipeline.sweeps.fingerprint import (
+        chosen,
+        open_training_data,
+        require_same_fingerprint,
+        study_fingerprint,
+    )
     from pipeline.sweeps.run import sweep as run_sweep
     from pipeline.sweeps.study import Study
     from pipeline.sweeps.trial import run_trial
@@ -71,14 +76,15 @@ def main(
     head = params.section(HeadSettings, "heads", sweep.head)
     if applied is not None or recorded is not None:
         kept, now = _kept(folder, name), chosen(sweep, row)
-        require_same_basis(folder, {key: kept.basis.get(key) for key in now}, now)
+        require_same_fingerprint(folder, {key: kept.basis.get(key) for key in now}, now)
         if applied is not None:
             _apply(params_path, sweep.head, kept, applied)
         if recorded is not None:
             best = best_first(kept.trials)[:recorded]
             if not best:
                 raise ParameterError(f"{folder}: no trial is complete, so there is none to record")
-            record_trials(name, sweep.head, best, say=click.echo)
+            with echo_logs():
+                record_trials(name, sweep.head, best)
         return
     most = trials or sweep.trials
     flush_denormals()
@@ -87,35 +93,35 @@ def main(
     allow_open_files()  # and its workers, which inherit it
     device = choose_device()
     open_ = partial(
-        open_material,
+        open_training_data,
         labels_root / head.corpus,
         head.label,
         features_root / head.features,
         store=store_path(),
         device=str(device),
     )
-    material = open_()
-    head = material.for_head(
-        head
-    ).settings  # what is wrong with all trials is told before the first
+    data = open_()
+    head = data.for_head(head).settings  # what is wrong with all trials is told before the first
     with only_writer(folder, f"a sweep of {name}", partial(click.echo, err=True)):
         study = Study(
             folder,
             sweep,
-            basis=basis_of(sweep, row, material),
+            basis=study_fingerprint(sweep, row, data),
             start={path: value_at(row, path) for path in sweep.space},
         )
         click.echo(
             f"sweep {name}: heads.{sweep.head} by {head.training.metric} on dev; "
             f"{len(study.trials)} of {most} trials are there"
         )
-        board = _board(metric=head.training.metric, most=most, known=study.trials, lanes=jobs)
+        reporter = _reporter(
+            metric=head.training.metric, most=most, known=study.trials, workers=jobs
+        )
         try:
             if jobs == 1:
-                run_sweep(study, [partial(run_trial, row, material)], most=most, board=board)
+                run_sweep(study, [partial(run_trial, row, data)], most=most, reporter=reporter)
             else:
-                with workers(jobs, row, open_, threads=max(1, threads // jobs)) as lanes:
-                    run_sweep(study, lanes, most=most, board=board)
+                with workers(jobs, row, open_, threads=max(1, threads // jobs)) as started:
+                    run_sweep(study, started, most=most, reporter=reporter)
         except KeyboardInterrupt:
             click.echo(
                 f"stopped: {len(study.trials)} of {most} trials are kept in {folder}; "
@@ -157,10 +163,10 @@ def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None
     click.echo(f"`dvc repro` {gives} dev score {trial.kept_score!r}{threads}")
 
 
-def _board(**shared: Any) -> Lines:
+def _reporter(**shared: Any) -> LineReporter:
     if not sys.stdout.isatty():
-        return Lines(**shared, write=click.echo)
-    return Table(
+        return LineReporter(**shared, write=click.echo)
+    return TableReporter(
         **shared,
         write=partial(click.echo, nl=False),
         columns=lambda: shutil.get_terminal_size().columns,

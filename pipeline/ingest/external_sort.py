@@ -17,7 +17,7 @@ RUN = 1 << 13
 _PARTS = 256
 
 
-class KeyedRows:
+class ExternalSort:
     """Records that are added in the order of rows and read back in the order of keys.
 
     An external sort: every run of ``RUN`` records is sorted in memory and goes to a temporary file;

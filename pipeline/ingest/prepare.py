@@ -11,7 +11,7 @@ from pipeline.core.errors import DataError
 from pipeline.ingest.counts import LabelCounts, Tally
 from pipeline.ingest.problems import Problems
 from pipeline.ingest.rows import Example
-from pipeline.ingest.scan import CHANGED, RepeatedInputs, Survey
+from pipeline.ingest.scan import CHANGED, CorpusScan, RepeatedInputs
 from pipeline.ingest.settings import STORED_KIND, CorpusSettings
 from pipeline.ingest.splits import SplitOfRows
 
@@ -117,16 +117,16 @@ def prepare(
         tally: where reading the examples counts what it does besides.
     """
     names = settings.split.split_names
-    with closing(Survey(settings)) as survey:
+    with closing(CorpusScan(settings)) as scan:
         for example in examples:
-            survey.add(example)
+            scan.add(example)
         if problems is not None:
-            survey.note_problems(problems, examples)
+            scan.note_problems(problems, examples)
         return PreparedCorpus(
             examples=examples,
-            splits=SplitOfRows(names, survey.splits),
+            splits=SplitOfRows(names, scan.splits),
             split_names=names,
             kinds={name: STORED_KIND[kind] for name, kind in settings.labels.items()},
-            repeated=survey.repeated_inputs(),
+            repeated=scan.repeated_inputs(),
             tally=tally or Tally(),
         )

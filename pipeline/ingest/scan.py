@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Label
-from pipeline.ingest.external_sort import KEY_BYTES, KeyedRows, begins_of_groups
+from pipeline.ingest.external_sort import KEY_BYTES, ExternalSort, begins_of_groups
 from pipeline.ingest.problems import SHOWN, Problems, show
 from pipeline.ingest.rows import Example, Place
 from pipeline.ingest.settings import WORD_KINDS, CorpusSettings, LabelKind
@@ -44,21 +44,21 @@ class RepeatedInputs:
     conflicting: dict[str, int]
 
 
-class Survey:
+class CorpusScan:
     """What one reading of all rows learns.
 
-    Memory holds two bytes of each row; keys and hashes of labels are on disk (see ``KeyedRows``)
-    until the survey is closed.
+    Memory holds two bytes of each row; keys and hashes of labels are on disk (see ``ExternalSort``)
+    until the scan is closed.
     """
 
     def __init__(self, settings: CorpusSettings) -> None:
         self._settings = settings
         self._seed = settings.seed or 0
         self._names = settings.split.split_names
-        self._ids = KeyedRows()
+        self._ids = ExternalSort()
         # Of each row, the number of its class and a hash of each of its labels.
-        self._inputs = KeyedRows(1 + len(settings.labels))
-        self._groups = None if settings.group is None else KeyedRows(1)
+        self._inputs = ExternalSort(1 + len(settings.labels))
+        self._groups = None if settings.group is None else ExternalSort(1)
         self._class_numbers: dict[str, int] = {}
         self._given = array("b")
         self._seen: dict[str, set[Label]] = {name: set() for name in settings.labels}

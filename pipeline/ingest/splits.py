@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pipeline.core.files import canonical_json
 from pipeline.corpus.texts import Text, TextPair, fields
-from pipeline.ingest.external_sort import KEY_BYTES, KeyedRows, begins_of_groups
+from pipeline.ingest.external_sort import KEY_BYTES, ExternalSort, begins_of_groups
 
 
 def row_key(seed: int, text: Text) -> bytes:
@@ -56,7 +56,7 @@ class SplitOfRows(Sequence[str]):
 
 
 def draw_splits(
-    groups: KeyedRows,
+    groups: ExternalSort,
     strata: npt.NDArray[np.int64] | None,
     fractions: Sequence[float],
     splits: npt.NDArray[np.int8],
@@ -99,7 +99,7 @@ def draw_splits(
 
 
 def _groups(
-    groups: KeyedRows,
+    groups: ExternalSort,
     strata: npt.NDArray[np.int64] | None,
     splits: npt.NDArray[np.int8],
     drawn: int,

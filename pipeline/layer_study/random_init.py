@@ -26,7 +26,7 @@ from pipeline.extraction.settings import FeaturesSettings
 _SEED = 1810
 
 
-def extract_floor(
+def extract_random_init(
     settings: FeaturesSettings,
     *,
     texts: Path,

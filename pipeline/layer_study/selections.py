@@ -1,8 +1,9 @@
-"""The trainings of a layer study: a head and a probe per reading, on real and other labels."""
+"""The trainings of a layer study: a head and a probe per selection, on real and other labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +20,11 @@ from pipeline.tasks.resampling import LOWER_IS_BETTER
 from pipeline.training.data import TrainingData
 from pipeline.training.fit import predict_seed, train_seed
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Reading:
+class LayerSelection:
     """A way to read an encoder: one layer, or a learned mix of all that are kept.
 
     Attributes:
@@ -47,52 +50,50 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class ReadingRows:
-    """All predictions of one reading.
+class SelectionPredictions:
+    """All predictions of one selection.
 
     Attributes:
         real: on the labels.
         control: on labels that say nothing, of the first seed.
-        floor: on the labels, from random weights; ``None`` where none was asked for.
+        random_init: on the labels, from random weights; ``None`` where none was asked for.
     """
 
     real: Rows
     control: Rows
-    floor: Rows | None
+    random_init: Rows | None
 
 
-def readings(features: Features) -> list[Reading]:
+def layer_selections(features: Features) -> list[LayerSelection]:
     """Every kept layer, and their mix where there are several."""
-    single = [Reading(f"layer {layer}", (layer,)) for layer in features.layers]
-    return [*single, Reading("mix", features.layers)] if len(single) > 1 else single
+    single = [LayerSelection(f"layer {layer}", (layer,)) for layer in features.layers]
+    return [*single, LayerSelection("mix", features.layers)] if len(single) > 1 else single
 
 
-def predict_reading(
-    reading: Reading,
+def predict_selection(
+    selection: LayerSelection,
     settings: HeadSettings,
     *,
     seeds: Sequence[int],
     labels: Labels,
     control: Labels,
     features: Features,
-    floor: Features | None,
+    random_init: Features | None,
     hash_cache: HashCache,
     device: torch.device,
-    say: Callable[[str], object],
-) -> ReadingRows:
-    """Trains all that a reading is judged by.
+) -> SelectionPredictions:
+    """Trains all that a selection is judged by.
 
     Args:
-        reading: what is read.
+        selection: what is read.
         settings: of the head, whose own layers do not matter.
         seeds: of training.
         labels: the label column.
         control: its control task, as ``control_labels`` gives it.
         features: of the same texts.
-        floor: the same from random weights, or none.
+        random_init: the same from random weights, or none.
         hash_cache: cached checksums of the files to read.
         device: where heads are trained.
-        say: told the progress, a line at a time.
 
     Raises:
         StoreError, DataError, TrainingError: see ``train_seed`` and ``fit_probe``.
@@ -108,23 +109,29 @@ def predict_reading(
         for seed in some:
             trained = train_seed(inputs, seed=seed, after_epoch=repr)
             heads[seed] = predict_seed(trained)[1]
-            say(
-                f"{reading.name}, {title}, seed {seed}: dev {head.training.metric} "
-                f"{sign * trained.best.dev_score:.4f}"
+            logger.info(
+                "%s, %s, seed %d: dev %s %.4f",
+                selection.name,
+                title,
+                seed,
+                head.training.metric,
+                sign * trained.best.dev_score,
             )
-        probe = ProbeSettings(label=head.label, task=head.task, layers=reading.layers)
+        probe = ProbeSettings(label=head.label, task=head.task, layers=selection.layers)
         return Rows(heads, fit_probe(probe, own, source, hash_cache=hash_cache).predictions)
 
     head = settings.resolved(settings.label_type(labels.kind)).model_copy(
         update={
-            "layers": reading.layers,
-            "combine": "mix" if len(reading.layers) > 1 else "concat",
+            "layers": selection.layers,
+            "combine": "mix" if len(selection.layers) > 1 else "concat",
         }
     )
-    return ReadingRows(
+    return SelectionPredictions(
         real=rows("head", head, labels, features, seeds),
         control=rows("control", _on_control(head, control), control, features, seeds[:1]),
-        floor=None if floor is None else rows("floor", head, labels, floor, seeds),
+        random_init=None
+        if random_init is None
+        else rows("floor", head, labels, random_init, seeds),
     )
 
 

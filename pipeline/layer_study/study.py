@@ -1,8 +1,9 @@
-"""What a layer study says: scores of every reading, the best on dev, and that one's on test.
+"""What a layer study says: scores of every selection, the best on dev, and that one's on test.
 
 Scores are means over seeds; their intervals are of the bootstrap over examples, on the same draws
-for all, so that differences between readings are paired. Selectivity is a score on the real labels
-less that on the control task, by accuracy. All that is compared, and the choice, is of dev.
+for all, so that differences between selections of layers are paired. Selectivity is a score on the
+real labels less that on the control task, by accuracy. All that is compared, and the choice, is of
+dev.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.bootstrap import Draws, draw, interval
-from pipeline.layer_study.selections import Reading, ReadingRows, Rows
+from pipeline.layer_study.selections import LayerSelection, Rows, SelectionPredictions
 from pipeline.tasks.label_type import LabelType, Row
 from pipeline.tasks.registry import label_type_for
 from pipeline.tasks.resampling import LOWER_IS_BETTER, Floats, ResampledMetrics
@@ -46,7 +47,7 @@ class _Column:
 
 
 def summarise(
-    found: Mapping[Reading, ReadingRows],
+    found: Mapping[LayerSelection, SelectionPredictions],
     labels: Labels,
     control: Labels,
     *,
@@ -56,7 +57,7 @@ def summarise(
     """The study, ready for JSON; ``docs/guides/iterate.md`` describes the fields.
 
     Args:
-        found: predictions of each reading, in the order of the table.
+        found: predictions of each selection, in the order of the table.
         labels: the real labels.
         control: those of the control task.
         task: what the heads learn.
@@ -67,15 +68,15 @@ def summarise(
     known = real.resampled(_any(found).real.probe, "dev").measures
     metric = metric if metric in known else next(iter(known))
     dev = {
-        reading.name: {"layers": list(reading.layers)}
+        selection.name: {"layers": list(selection.layers)}
         | _scores(rows, real, chance, metric=metric, split="dev")
-        for reading, rows in found.items()
+        for selection, rows in found.items()
     }
     chosen = _best(dev, metric)
     compared = _differences(found, real, metric=metric, chosen=chosen)
-    for name, reading in dev.items():
-        reading["head"]["behind_chosen"] = compared[name]
-    best = next(reading for reading in found if reading.name == chosen)
+    for name, selection in dev.items():
+        selection["head"]["behind_chosen"] = compared[name]
+    best = next(selection for selection in found if selection.name == chosen)
     return {
         "metric": metric,
         "control_metric": real.label_type.control_metric,
@@ -87,14 +88,14 @@ def summarise(
     }
 
 
-def _any(found: Mapping[Reading, ReadingRows]) -> ReadingRows:
+def _any(found: Mapping[LayerSelection, SelectionPredictions]) -> SelectionPredictions:
     return next(iter(found.values()))
 
 
 def _scores(
-    rows: ReadingRows, real: _Column, chance: _Column, *, metric: str, split: str
+    rows: SelectionPredictions, real: _Column, chance: _Column, *, metric: str, split: str
 ) -> dict[str, Any]:
-    """Scores of the head and of the probe of one reading."""
+    """Scores of the head and of the probe of one selection."""
     return {
         who: _score(one, rows, real, chance, metric=metric, split=split)
         for who, one in (("head", _heads), ("probe", _probe))
@@ -110,7 +111,13 @@ def _probe(rows: Rows) -> list[list[Row]]:
 
 
 def _score(
-    runs: Any, rows: ReadingRows, real: _Column, chance: _Column, *, metric: str, split: str
+    runs: Any,
+    rows: SelectionPredictions,
+    real: _Column,
+    chance: _Column,
+    *,
+    metric: str,
+    split: str,
 ) -> dict[str, Any]:
     accuracy = real.label_type.control_metric
     samples = [real.resampled(run, split) for run in runs(rows.real)]
@@ -127,26 +134,26 @@ def _score(
         "control": by_chance,
         "selectivity": share - by_chance,
     }
-    if rows.floor is not None:
-        floors = [_value(real.resampled(run, split), metric) for run in runs(rows.floor)]
-        result["floor"] = fmean(floors)
+    if rows.random_init is not None:
+        baselines = [_value(real.resampled(run, split), metric) for run in runs(rows.random_init)]
+        result["floor"] = fmean(baselines)
     return result
 
 
 def _best(dev: Mapping[str, Any], metric: str) -> str:
-    """The reading whose heads are best, the first among equals."""
+    """The selection whose heads are best, the first among equals."""
     sign = -1 if metric in LOWER_IS_BETTER else 1
     return max(dev, key=lambda name: sign * dev[name]["head"]["score"])
 
 
 def _differences(
-    found: Mapping[Reading, ReadingRows], real: _Column, *, metric: str, chosen: str
+    found: Mapping[LayerSelection, SelectionPredictions], real: _Column, *, metric: str, chosen: str
 ) -> dict[str, Numbers | None]:
     """By how much each reading's heads are better than the chosen one's, paired: below 0, worse."""
     sign = -1 if metric in LOWER_IS_BETTER else 1
     samples = {
-        reading.name: [real.resampled(run, "dev") for run in rows.real.heads.values()]
-        for reading, rows in found.items()
+        selection.name: [real.resampled(run, "dev") for run in rows.real.heads.values()]
+        for selection, rows in found.items()
     }
     drawn: list[Draws] = draw([sample for some in samples.values() for sample in some])
     means: dict[str, Floats] = {}
@@ -167,17 +174,19 @@ def _differences(
     return result
 
 
-def _per_label(found: Mapping[Reading, ReadingRows], real: _Column) -> dict[str, dict[str, Any]]:
-    """F1 on dev of each class, label, tag or type: by label its support, and a mean per reading."""
+def _per_label(
+    found: Mapping[LayerSelection, SelectionPredictions], real: _Column
+) -> dict[str, dict[str, Any]]:
+    """F1 on dev of each label or type: by label its support, and a mean per selection."""
     tables: dict[str, list[dict[str, Any]]] = {}
-    for reading, rows in found.items():
-        tables[reading.name] = []
+    for selection, rows in found.items():
+        tables[selection.name] = []
         for run in rows.real.heads.values():
             details = real.label_type.details(*real.of_split(run, "dev"))
             table: dict[str, Any] = next(
                 (v for key, v in details.items() if key.startswith("per_")), {}
             )
-            tables[reading.name].append(table)
+            tables[selection.name].append(table)
     names = sorted({name for some in tables.values() for table in some for name in table})
     found_rows = {}
     for name in names:
@@ -185,8 +194,8 @@ def _per_label(found: Mapping[Reading, ReadingRows], real: _Column) -> dict[str,
         found_rows[name] = {
             "support": max(row["support"] for row in rows_of),
             "f1": {
-                reading: fmean(table[name]["f1"] if name in table else 0.0 for table in some)
-                for reading, some in tables.items()
+                selection: fmean(table[name]["f1"] if name in table else 0.0 for table in some)
+                for selection, some in tables.items()
             },
         }
     return found_rows

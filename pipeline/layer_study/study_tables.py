@@ -21,17 +21,17 @@ _SCORES = (
 
 
 def layers_csv(study: Mapping[str, Any]) -> str:
-    """A row per reading: scores of head and probe on dev, and how far it is behind the chosen."""
+    """A row per selection: scores of head and probe on dev, and how far it is behind the chosen."""
     columns = ["reading", "layers", "chosen"]
     columns += [f"{who}_{name}" for who in ("head", "probe") for name in _SCORES]
     columns += ["behind", "behind_low", "behind_high"]
     rows = []
-    for name, reading in study["dev"].items():
-        behind = reading["head"]["behind_chosen"] or {}
+    for name, selection in study["dev"].items():
+        behind = selection["head"]["behind_chosen"] or {}
         rows.append(
             [
-                *(name, " ".join(map(str, reading["layers"])), int(name == study["chosen"])),
-                *(reading[who].get(score) for who in ("head", "probe") for score in _SCORES),
+                *(name, " ".join(map(str, selection["layers"])), int(name == study["chosen"])),
+                *(selection[who].get(score) for who in ("head", "probe") for score in _SCORES),
                 *(behind.get(key) for key in ("value", "low", "high")),
             ]
         )
@@ -61,8 +61,8 @@ def latex(study: Mapping[str, Any], *, title: str) -> str:
         " & ".join(heads) + " \\\\",
         "\\midrule",
         *(
-            _latex_row(name.capitalize(), reading, study["metric"], best=name == study["chosen"])
-            for name, reading in study["dev"].items()
+            _latex_row(name.capitalize(), selection, study["metric"], best=name == study["chosen"])
+            for name, selection in study["dev"].items()
         ),
         "\\midrule",
         _latex_row(f"{study['chosen'].capitalize()}, test", study["test"], study["metric"]),
@@ -76,12 +76,12 @@ def latex(study: Mapping[str, Any], *, title: str) -> str:
 
 
 def text(study: Mapping[str, Any]) -> list[str]:
-    """The table for a terminal, a line per reading."""
+    """The table for a terminal, a line per selection."""
     width = max(map(len, study["dev"]))
     columns = "   probe  control  selectivity   floor  behind the best"
     lines = [f"{'dev':{width}}  {study['metric']:>24}{columns}"]
-    for name, reading in study["dev"].items():
-        head, probe = reading["head"], reading["probe"]
+    for name, selection in study["dev"].items():
+        head, probe = selection["head"], selection["probe"]
         behind = head["behind_chosen"]
         shown = "chosen" if behind is None else _with_interval(behind, "value", "+.3f")
         lines.append(

@@ -16,8 +16,8 @@ from ruamel.yaml.error import YAMLError
 from pipeline.core.errors import ParameterError
 from pipeline.core.params import ROW_NAME, ParamsFile
 from pipeline.ingest.settings import FormatName, LabelKind
-from pipeline.setup.preview import Look
-from pipeline.setup.schema_inference import Guess, guess
+from pipeline.setup.preview import FilePreview
+from pipeline.setup.schema_inference import InferredSchema, infer_schema
 
 RAW = Path("data/raw")
 FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
@@ -40,40 +40,44 @@ class Answers:
 def asker(*, asking: bool) -> Callable[[str, str], str]:
     """Asks a question with a guess for an answer; without a terminal, says what the guess was."""
 
-    def ask(question: str, guessed: str) -> str:
+    def ask(question: str, inferred: str) -> str:
         if asking:
-            return str(click.prompt(question, default=guessed, err=True))
-        click.echo(f"{question}: {guessed}")
-        return guessed
+            return str(click.prompt(question, default=inferred, err=True))
+        click.echo(f"{question}: {inferred}")
+        return inferred
 
     return ask
 
 
 def corpus_row(
-    path: Path, seen: Look, said: Answers, ask: Callable[[str, str], str], params: ParamsFile
+    path: Path,
+    preview: FilePreview,
+    said: Answers,
+    ask: Callable[[str, str], str],
+    params: ParamsFile,
 ) -> tuple[str, dict[str, Any]]:
     """The name of the corpus and its row, from flags, answers and guesses."""
-    seen = _with_named_columns(seen)
-    guessed = guess(seen)
-    known = ", ".join(map(str, seen.values))
-    click.echo(f"{path}: format {seen.format}; fields: {known}")
+    preview = _with_named_columns(preview)
+    inferred = infer_schema(preview)
+    known = ", ".join(map(str, preview.values))
+    click.echo(f"{path}: format {preview.format}; fields: {known}")
     name = said.name or ask("name of the corpus", _row_name(path, params))
     if not ROW_NAME.fullmatch(name):
         raise ParameterError(
             f"{name!r}: a row's name is lower-case letters, digits and underscores, and starts "
             "with a letter"
         )
-    row: dict[str, Any] = {"path": str(_place(path)), "format": seen.format, **seen.settings}
-    row["id"] = guessed.id
-    if said.words or (guessed.words and not said.text):
-        row["words"] = said.words or ask("field of words", guessed.words or "")
+    row: dict[str, Any] = {"path": str(_place(path)), "format": preview.format, **preview.settings}
+    row["id"] = inferred.id
+    if said.words or (inferred.words and not said.text):
+        row["words"] = said.words or ask("field of words", inferred.words or "")
     else:
-        row["text"] = said.text or ask("field of text", guessed.text or "")
-        text_b = said.text_b or (guessed.text_b if not said.text else None)
+        row["text"] = said.text or ask("field of text", inferred.text or "")
+        text_b = said.text_b or (inferred.text_b if not said.text else None)
         if text_b:
             row["text_b"] = text_b
     used = {row.get(field) for field in ("id", "words", "text", "text_b")}
-    labels = {field: kind for field, kind in guessed.labels.items() if field not in used}
+    labels = {field: kind for field, kind in inferred.labels.items() if field not in used}
     answer = said.labels or ask("labels and their kinds", _flow(labels))
     row["labels"] = _mapping("labels", answer)
     if not row["labels"]:
@@ -81,9 +85,9 @@ def corpus_row(
         raise ParameterError(
             f"{path}: no field looks like a label; say --labels '{{field: kind}}' (kinds: {kinds})"
         )
-    if "classes" in row["labels"].values() and seen.format in ("csv", "tsv", "lines"):
+    if "classes" in row["labels"].values() and preview.format in ("csv", "tsv", "lines"):
         row.setdefault("separator", ",")
-    row["split"] = _mapping("split", said.split or ask("split", _flow(_split(seen, guessed))))
+    row["split"] = _mapping("split", said.split or ask("split", _flow(_split(preview, inferred))))
     if _draws(row["split"]):
         classes = [field for field, kind in row["labels"].items() if kind == "class"]
         row["stratify"] = classes[0] if classes else None
@@ -91,34 +95,34 @@ def corpus_row(
     return name, row
 
 
-def _with_named_columns(seen: Look) -> Look:
+def _with_named_columns(preview: FilePreview) -> FilePreview:
     """Columns of CoNLL, which have no names, called after what they hold."""
-    if seen.format != "conll":
-        return seen
-    guessed = guess(seen)
+    if preview.format != "conll":
+        return preview
+    inferred = infer_schema(preview)
     names: dict[str, str] = {}
-    for column in seen.values:
-        kind = guessed.labels.get(column)
-        base = "words" if column == guessed.words else "tags" if kind == "tags" else "entities"
+    for column in preview.values:
+        kind = inferred.labels.get(column)
+        base = "words" if column == inferred.words else "tags" if kind == "tags" else "entities"
         taken = [name for name in names.values() if name.split("_")[0] == base]
         names[column] = f"{base}_{len(taken) + 1}" if taken else base
-    return Look(
-        seen.format,
-        {**seen.settings, "columns": list(names.values())},
-        {names[column]: values for column, values in seen.values.items()},
-        seen.files,
+    return FilePreview(
+        preview.format,
+        {**preview.settings, "columns": list(names.values())},
+        {names[column]: values for column, values in preview.values.items()},
+        preview.files,
     )
 
 
-def _split(seen: Look, guessed: Guess) -> dict[str, Any]:
-    if seen.files:
-        split: dict[str, Any] = {"files": dict(seen.files)}
-        return split if "dev" in seen.files else {**split, "dev": FRACTIONS["dev"]}
-    if guessed.split_column is not None:
-        split = {"column": guessed.split_column}
-        if any(value != name for value, name in guessed.split_names.items()):
-            split["names"] = dict(guessed.split_names)
-        known = set(guessed.split_names.values())
+def _split(preview: FilePreview, inferred: InferredSchema) -> dict[str, Any]:
+    if preview.files:
+        split: dict[str, Any] = {"files": dict(preview.files)}
+        return split if "dev" in preview.files else {**split, "dev": FRACTIONS["dev"]}
+    if inferred.split_column is not None:
+        split = {"column": inferred.split_column}
+        if any(value != name for value, name in inferred.split_names.items()):
+            split["names"] = dict(inferred.split_names)
+        known = set(inferred.split_names.values())
         return split if "dev" in known else {**split, "dev": FRACTIONS["dev"]}
     return dict(FRACTIONS)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import DataError
 from pipeline.core.files import atomic_directory
 from pipeline.ingest.hub_features import class_names, named
+
+logger = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -21,7 +23,6 @@ def fetch(
     *,
     revision: str | None,
     config: str | None = None,
-    say: Callable[[str], object] = str,
 ) -> list[str]:
     """Writes each split as ``<split>.jsonl``, classes by their names, in the order of the data set.
 
@@ -30,7 +31,6 @@ def fetch(
         out: the folder to write; it must not be there.
         revision: of a data set on the Hub, the commit.
         config: of a data set with several, which one.
-        say: told what was written.
 
     Returns:
         The names of the files.
@@ -52,7 +52,7 @@ def fetch(
                     for column in classes.keys() & row.keys():
                         row[column] = named(row[column], classes[column])
                     file.write(_line(row, source))
-            say(f"{out / name}: {len(rows)} rows")
+            logger.info("%s: %d rows", out / name, len(rows))
             names.append(name)
     return names
 

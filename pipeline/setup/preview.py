@@ -31,7 +31,7 @@ _SPLIT_WORDS: dict[str, SplitName] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class FilePreview:
     """What the beginning of a file shows.
 
     Attributes:
@@ -47,7 +47,7 @@ class Look:
     files: dict[SplitName, str] = field(default_factory=dict)
 
 
-def look(path: Path, *, format_name: FormatName | None = None) -> Look:
+def preview_file(path: Path, *, format_name: FormatName | None = None) -> FilePreview:
     """Looks at a file, or at a folder with a file (or folder) per split or per class.
 
     Args:
@@ -71,7 +71,7 @@ def look(path: Path, *, format_name: FormatName | None = None) -> Look:
             settings["encoding"] = encoding
     if not values or not any(values.values()):
         raise DataError(f"{first}: shows no rows of format {chosen}; name another with --format")
-    return Look(chosen, settings, values, files)
+    return FilePreview(chosen, settings, values, files)
 
 
 def split_called(value: str) -> SplitName | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.corpus.schemes import first_fault
 from pipeline.ingest.settings import SCHEMES, LabelKind
 from pipeline.ingest.split_settings import SplitName
-from pipeline.setup.preview import Look, split_called
+from pipeline.setup.preview import FilePreview, split_called
 
 _IDS = frozenset({"id", "_id", "uid", "guid", "idx", "sent_id", "doc_id"})
 _SPLITS = frozenset({"split", "set", "part", "fold", "partition", "subset"})
@@ -31,7 +31,7 @@ _MANY_WORDS = 2.0
 
 
 @dataclass(frozen=True)
-class Guess:
+class InferredSchema:
     """What the fields of a corpus seem to be.
 
     Attributes:
@@ -53,10 +53,10 @@ class Guess:
     split_names: dict[str, SplitName] = field(default_factory=dict)
 
 
-def guess(seen: Look) -> Guess:
+def infer_schema(preview: FilePreview) -> InferredSchema:
     """Guesses what each field is; fields that are nothing that heads know are left out."""
-    values = dict(seen.values)
-    cells = seen.format in ("csv", "tsv", "lines")
+    values = dict(preview.values)
+    cells = preview.format in ("csv", "tsv", "lines")
     row_id = next((n for n in values if n.lower() in _IDS and _unique(values[n])), None)
     values.pop(row_id or "", None)
     split_column, names = _split_column(values)
@@ -72,7 +72,7 @@ def guess(seen: Look) -> Guess:
         in_words = values[words] if words is not None else None
         if kind := _kind(column, in_words, cells=cells):
             labels[name] = kind
-    return Guess(row_id, text, text_b, words, labels, split_column, names)
+    return InferredSchema(row_id, text, text_b, words, labels, split_column, names)
 
 
 def _unique(column: Sequence[Any]) -> bool:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import TrainingError
 from pipeline.sweeps.results import TrialRecord
 
+logger = logging.getLogger(__name__)
+
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def record_trials(
-    sweep: str, head: str, trials: Sequence[TrialRecord], *, say: Callable[[str], object]
-) -> None:
+def record_trials(sweep: str, head: str, trials: Sequence[TrialRecord]) -> None:
     """Runs ``dvc exp run`` for each trial, in a folder of its own beside the workspace.
 
     Args:
         sweep: its name; experiments are named ``<sweep>-<trial>``.
         head: the row of ``heads``.
         trials: to record; one that is there already is left alone.
-        say: told the progress, a line at a time.
 
     Raises:
         TrainingError: DVC cannot run one; its own last line says why.
@@ -35,9 +35,9 @@ def record_trials(
     for trial in trials:
         name = f"{sweep}-{trial.trial}"
         if name in there:
-            say(f"{name}: is there already; `dvc exp remove {name}` to record it anew")
+            logger.info("%s: is there already; `dvc exp remove %s` to record it anew", name, name)
             continue
-        say(f"{name}: dev score {trial.kept_score:.4f}")
+        logger.info("%s: dev score %.4f", name, trial.kept_score)
         _dvc(
             *("exp", "run", "--temp", "--name", name),
             *overrides(head, trial),

@@ -20,7 +20,7 @@ from pipeline.sweeps.space import without
 from pipeline.training.data import TrainingData
 
 
-def open_material(
+def open_training_data(
     labels: Path, label: str, features: Path, *, store: Path, device: str
 ) -> TrainingData:
     """Opens what a head learns from.
@@ -52,15 +52,15 @@ def chosen(sweep: SweepSettings, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def basis_of(
-    sweep: SweepSettings, row: Mapping[str, Any], material: TrainingData
+def study_fingerprint(
+    sweep: SweepSettings, row: Mapping[str, Any], data: TrainingData
 ) -> dict[str, Any]:
     """All that trials share: search, head, labels, features, and the version of torch."""
     return {
         **chosen(sweep, row),
-        "texts_sha256": material.labels.texts_sha256,
-        "labels_sha256": _digest(material.labels),
-        "recipe": material.features.manifest.recipe,
+        "texts_sha256": data.labels.texts_sha256,
+        "labels_sha256": _digest(data.labels),
+        "recipe": data.features.manifest.recipe,
         "torch": torch_version(),
     }
 
@@ -70,7 +70,9 @@ def torch_version() -> str:
     return torch.__version__.split("+")[0]
 
 
-def require_same_basis(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def require_same_fingerprint(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]
+) -> None:
     """Checks that trials that were and trials that would be can be compared.
 
     Raises:

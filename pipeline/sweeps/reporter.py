@@ -11,14 +11,14 @@ from pipeline.sweeps.results import TrialRecord, best_first
 _SHOWN = 12
 
 
-class Lines:
+class LineReporter:
     """A line for each trial that ends: for logs.
 
     Args:
         metric: of the score.
         most: trials in all.
         known: trials that ended in earlier calls.
-        lanes: how many run at once.
+        workers: how many run at once.
         write: prints a line.
         clock: seconds.
     """
@@ -29,11 +29,11 @@ class Lines:
         metric: str,
         most: int,
         known: Sequence[TrialRecord],
-        lanes: int,
+        workers: int,
         write: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metric, self._most, self._lanes = metric, most, lanes
+        self._metric, self._most, self._lanes = metric, most, workers
         self._write, self._clock = write, clock
         self._trials = {record.trial: record for record in known}
         self._begun = clock()
@@ -68,12 +68,12 @@ class Lines:
         self._new += 1
 
 
-class Table(Lines):
+class TableReporter(LineReporter):
     """The best and the latest trials, what runs, and the time left, drawn again and again.
 
     Args:
         columns: of the terminal.
-        others: as for ``Lines``; ``write`` is given text with its control characters.
+        others: as for ``LineReporter``; ``write`` is given text with its control characters.
     """
 
     def __init__(self, *, columns: Callable[[], int], **others: Any) -> None:

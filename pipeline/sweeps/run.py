@@ -1,4 +1,4 @@
-"""Runs trials until there are enough, one after another or in several lanes at once."""
+"""Runs trials until there are enough, one after another or in several workers at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.sweeps.trial import RunTrial
 _POLL_SECONDS = 0.2
 
 
-class Board(Protocol):
+class Reporter(Protocol):
     """Told what happens, as it happens; calls come one at a time."""
 
     def began(self, number: int, values: dict[str, Any]) -> object:
@@ -29,28 +29,28 @@ class Board(Protocol):
         ...
 
 
-def sweep(study: Study, lanes: Sequence[RunTrial], *, most: int, board: Board) -> None:
+def sweep(study: Study, workers: Sequence[RunTrial], *, most: int, reporter: Reporter) -> None:
     """Runs trials until ``most`` have ended.
 
     Args:
         study: proposes them, and keeps what came of them.
-        lanes: each runs one trial at a time; a single one does so in this thread.
+        workers: each runs one trial at a time; a single one does so in this thread.
         most: how many, those of earlier calls included.
-        board: shows them.
+        reporter: shows them.
     """
     lock = threading.Lock()
-    if len(lanes) == 1:
-        _lane(study, lanes[0], most, board, lock)
+    if len(workers) == 1:
+        _run_worker(study, workers[0], most, reporter, lock)
         return
     problems: list[BaseException] = []
 
     def guarded(run: RunTrial) -> None:
         try:
-            _lane(study, run, most, board, lock)
+            _run_worker(study, run, most, reporter, lock)
         except BaseException as error:
             problems.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(run,), daemon=True) for run in lanes]
+    threads = [threading.Thread(target=guarded, args=(run,), daemon=True) for run in workers]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads) and not problems:
@@ -60,20 +60,22 @@ def sweep(study: Study, lanes: Sequence[RunTrial], *, most: int, board: Board) -
         raise problems[0]
 
 
-def _lane(study: Study, run: RunTrial, most: int, board: Board, lock: threading.Lock) -> None:
+def _run_worker(
+    study: Study, run: RunTrial, most: int, reporter: Reporter, lock: threading.Lock
+) -> None:
     while True:
         with lock:
             proposal = study.propose(most)
             if proposal is None:
                 return
-            board.began(proposal.number, proposal.values)
+            reporter.began(proposal.number, proposal.values)
 
-        def gives_up(epoch: int, best: float, proposal: Proposal = proposal) -> bool:
+        def should_prune(epoch: int, best: float, proposal: Proposal = proposal) -> bool:
             with lock:
-                board.epoch(proposal.number, epoch, best)
-                return proposal.gives_up(epoch, best)
+                reporter.epoch(proposal.number, epoch, best)
+                return proposal.should_prune(epoch, best)
 
-        result = run(proposal.values, gives_up)
+        result = run(proposal.values, should_prune)
         record = TrialRecord(
             trial=proposal.number,
             state=result.state,
@@ -88,4 +90,4 @@ def _lane(study: Study, run: RunTrial, most: int, board: Board, lock: threading.
         )
         with lock:
             study.end(proposal, record)
-            board.ended(record)
+            reporter.ended(record)

@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from pipeline.sweeps.fingerprint import require_same_basis
+from pipeline.sweeps.fingerprint import require_same_fingerprint
 from pipeline.sweeps.results import StudyRecord, TrialRecord, read_study, write_study
 from pipeline.sweeps.settings import PrunerSettings, SweepSettings
 from pipeline.sweeps.space import Values, decoded, distributions, encoded
@@ -43,7 +43,7 @@ class Proposal:
         self.drawn: dict[str, Any] = dict(trial.params)
         self._trial = trial
 
-    def gives_up(self, epoch: int, best: float) -> bool:
+    def should_prune(self, epoch: int, best: float) -> bool:
         """Told the best dev score so far after an epoch; whether the trial is to end here."""
         self._trial.report(best, epoch)
         return self._trial.should_prune()
@@ -79,7 +79,7 @@ class Study:
         self._running: dict[int, Proposal] = {}
         kept = read_study(folder)
         if kept is not None:
-            require_same_basis(folder, kept.basis, basis)
+            require_same_fingerprint(folder, kept.basis, basis)
         self._record = StudyRecord(basis=dict(basis), trials=kept.trials if kept else [])
         self._study = self._open(known=kept is not None)
         write_study(folder, self._record)

@@ -15,7 +15,7 @@ from pipeline.training.data import TrainingData
 from pipeline.training.fit import train_seed
 from pipeline.training.loop import Epoch
 
-GivesUp = Callable[[int, float], bool]
+ShouldPrune = Callable[[int, float], bool]
 """Told an epoch of the first seed and the best dev score so far; whether to end the trial."""
 
 
@@ -32,16 +32,16 @@ class TrialResult:
     problem: str | None = None
 
 
-RunTrial = Callable[[Mapping[str, Any], GivesUp], TrialResult]
+RunTrial = Callable[[Mapping[str, Any], ShouldPrune], TrialResult]
 """From settings by path to a result."""
 
 
-class _GivenUpError(Exception):
+class _PrunedError(Exception):
     """Ends a training from within."""
 
 
 def run_trial(
-    row: Mapping[str, Any], material: TrainingData, values: Mapping[str, Any], gives_up: GivesUp
+    row: Mapping[str, Any], data: TrainingData, values: Mapping[str, Any], should_prune: ShouldPrune
 ) -> TrialResult:
     """Trains a head as ``stages.train`` does, without writing anything.
 
@@ -49,11 +49,11 @@ def run_trial(
 
     Args:
         row: the head's row.
-        material: what it learns from.
+        data: what it learns from.
         values: what this trial has instead, by path.
-        gives_up: asked after each epoch of the first seed.
+        should_prune: asked after each epoch of the first seed.
     """
-    threads = torch.get_num_threads() if material.device.type == "cpu" else 0
+    threads = torch.get_num_threads() if data.device.type == "cpu" else 0
     seeds: dict[int, SeedScore] = {}
     history: list[Epoch] = []
     curve: list[float] = []
@@ -63,8 +63,8 @@ def run_trial(
         history.append(epoch)
         if not seeds:
             curve.append(epoch.dev_score)
-            if gives_up(epoch.epoch, max(curve)):
-                raise _GivenUpError
+            if should_prune(epoch.epoch, max(curve)):
+                raise _PrunedError
 
     def score() -> float | None:
         found = [seed.dev_score for seed in seeds.values()]
@@ -73,13 +73,13 @@ def run_trial(
     seed = -1
     try:
         settings = trial_settings(row, values)
-        inputs = material.for_head(settings)
+        inputs = data.for_head(settings)
         for seed in settings.training.seeds:
             history.clear()
             trained = train_seed(inputs, seed=seed, after_epoch=after_epoch)
             parameters = sum(one.numel() for one in trained.head.parameters())
             seeds[seed] = _seed_score(history)
-    except _GivenUpError:
+    except _PrunedError:
         seeds[seed] = _seed_score(history)
         return TrialResult("pruned", score(), seeds, curve, parameters, threads)
     except (TrainingError, ValueError) as error:

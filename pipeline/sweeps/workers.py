@@ -12,16 +12,16 @@ from typing import Any
 
 from pipeline.core.environment import flush_denormals, keep_freed_memory
 from pipeline.core.errors import IcehouseError, MachineError
-from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult, run_trial
+from pipeline.sweeps.trial import RunTrial, ShouldPrune, TrialResult, run_trial
 from pipeline.training.data import TrainingData
 
-MakeMaterial = Callable[[], TrainingData]
+OpenTrainingData = Callable[[], TrainingData]
 """Opens what a worker learns from, in the worker; it must be possible to pickle it."""
 
 
 @contextmanager
 def workers(
-    count: int, row: Mapping[str, Any], material: MakeMaterial, *, threads: int
+    count: int, row: Mapping[str, Any], data: OpenTrainingData, *, threads: int
 ) -> Iterator[list[RunTrial]]:
     """Yields a way to run a trial per process; ends the processes with the block.
 
@@ -30,7 +30,7 @@ def workers(
     Args:
         count: processes.
         row: the head's row.
-        material: what they learn from.
+        data: what they learn from.
         threads: CPU threads of each.
     """
     context = multiprocessing.get_context("spawn")
@@ -39,7 +39,7 @@ def workers(
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=_serve, args=(theirs, dict(row), material, threads), daemon=True
+                target=_serve, args=(theirs, dict(row), data, threads), daemon=True
             )
             process.start()
             theirs.close()
@@ -56,7 +56,7 @@ def workers(
 
 
 def _runner(pipe: Connection) -> RunTrial:
-    def run(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+    def run(values: Mapping[str, Any], should_prune: ShouldPrune) -> TrialResult:
         try:
             pipe.send(dict(values))
             while True:
@@ -65,7 +65,7 @@ def _runner(pipe: Connection) -> RunTrial:
                     return answer
                 if isinstance(answer, IcehouseError):
                     raise answer
-                pipe.send(gives_up(*answer))
+                pipe.send(should_prune(*answer))
         except (EOFError, OSError):
             raise MachineError(
                 "a process that ran a trial has ended; is memory short? Use fewer --jobs"
@@ -74,7 +74,7 @@ def _runner(pipe: Connection) -> RunTrial:
     return run
 
 
-def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, threads: int) -> None:
+def _serve(pipe: Connection, row: dict[str, Any], data: OpenTrainingData, threads: int) -> None:
     """Runs the trials that it is sent; tells each epoch, and is told whether to give up."""
     import torch
 
@@ -83,7 +83,7 @@ def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, thread
     keep_freed_memory()
     torch.set_num_threads(threads)
 
-    def gives_up(epoch: int, best: float) -> bool:
+    def should_prune(epoch: int, best: float) -> bool:
         pipe.send((epoch, best))
         return bool(pipe.recv())
 
@@ -92,8 +92,8 @@ def _serve(pipe: Connection, row: dict[str, Any], material: MakeMaterial, thread
         while True:
             values = pipe.recv()
             try:
-                opened = opened or material()
-                pipe.send(run_trial(row, opened, values, gives_up))
+                opened = opened or data()
+                pipe.send(run_trial(row, opened, values, should_prune))
             except IcehouseError as error:
                 pipe.send(error)
     except (EOFError, OSError):

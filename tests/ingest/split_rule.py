@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.corpus.texts import Text
-from pipeline.ingest.external_sort import KeyedRows
+from pipeline.ingest.external_sort import ExternalSort
 from pipeline.ingest.splits import draw_splits, row_key
 
 
@@ -20,7 +20,7 @@ def split_rows(
 ) -> list[str]:
     names = sorted(set(strata or ()))
     # Runs of seven records, so that some corpora are sorted on disk.
-    groups = KeyedRows(1, run=7)
+    groups = ExternalSort(1, run=7)
     for place, row in enumerate(rows):
         groups.add(row_key(seed, row), names.index(strata[place]) if strata else 0)
     splits = np.full(len(rows), -1, np.int8)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.external_sort import KEY_BYTES, KeyedRows, begins_of_groups
+from pipeline.ingest.external_sort import KEY_BYTES, ExternalSort, begins_of_groups
 
 # First bytes apart and alike, halves that differ in the first or in the second alone.
 keys = st.lists(
@@ -28,7 +28,7 @@ keys = st.lists(
 
 @given(keys, st.integers(1, 20))
 def test_records_are_those_that_were_added_by_key_and_then_by_row(rows: list[bytes], run: int):
-    table = KeyedRows(2, run=run)
+    table = ExternalSort(2, run=run)
     for row, key in enumerate(rows):
         table.add(key, -row, row * 2**40)
     assert len(table) == len(rows)
@@ -51,7 +51,7 @@ def test_records_are_those_that_were_added_by_key_and_then_by_row(rows: list[byt
 
 @given(keys, st.integers(1, 20))
 def test_equal_keys_are_one_group_of_one_part(rows: list[bytes], run: int):
-    table = KeyedRows(run=run)
+    table = ExternalSort(run=run)
     for key in rows:
         table.add(key)
     groups = [
@@ -68,7 +68,7 @@ def test_equal_keys_are_one_group_of_one_part(rows: list[bytes], run: int):
 def test_memory_does_not_grow_with_the_rows():
     def peak(count: int) -> int:
         tracemalloc.start()
-        table = KeyedRows(1, run=1000)
+        table = ExternalSort(1, run=1000)
         for row in range(count):
             table.add(sha256(b"%d" % row).digest()[:KEY_BYTES], row)
         assert sum(len(part) for part in table.parts()) == count
@@ -82,7 +82,7 @@ def test_memory_does_not_grow_with_the_rows():
 
 
 def test_a_closed_table_is_gone():
-    table = KeyedRows(run=1)
+    table = ExternalSort(run=1)
     table.add(bytes(KEY_BYTES))
     table.close()
     with pytest.raises(ValueError, match="closed"):

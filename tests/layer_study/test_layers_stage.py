@@ -25,7 +25,13 @@ from pipeline.encoder.snapshot import read_snapshot
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.layer_study.control import control_labels
-from pipeline.layer_study.selections import Reading, ReadingRows, Rows, predict_reading, readings
+from pipeline.layer_study.selections import (
+    LayerSelection,
+    Rows,
+    SelectionPredictions,
+    layer_selections,
+    predict_selection,
+)
 from pipeline.layer_study.study import summarise
 from pipeline.layer_study.study_tables import latex, text
 from stages.layers import main
@@ -159,7 +165,7 @@ def test_a_study_of_numbers_has_no_labels(project: Path, monkeypatch: pytest.Mon
     assert study["dev"]["layer 0"]["probe"]["score"] > study["dev"]["layer 0"]["probe"]["control"]
 
 
-def predicted(project: Path, head: str) -> tuple[Any, Any, dict[Any, ReadingRows]]:
+def predicted(project: Path, head: str) -> tuple[Any, Any, dict[Any, SelectionPredictions]]:
     settings = head_settings("token_classification", training={"epochs": 4})
     data = project / "data"
     labels = read_labels(data / "labels" / "c", "tags")
@@ -168,19 +174,18 @@ def predicted(project: Path, head: str) -> tuple[Any, Any, dict[Any, ReadingRows
     import torch
 
     found = {
-        reading: predict_reading(
-            reading,
+        selection: predict_selection(
+            selection,
             settings,
             seeds=(5, 6),
             labels=labels,
             control=control,
             features=features,
-            floor=None,
+            random_init=None,
             hash_cache=HashCache(),
             device=torch.device("cpu"),
-            say=str,
         )
-        for reading in readings(features)[:2]
+        for selection in layer_selections(features)[:2]
     }
     return labels, control, found
 
@@ -198,7 +203,7 @@ def word_accuracy(gold: list[Any], tags: list[Any]) -> float:
 def test_scores_are_those_of_seqeval(project: Path) -> None:
     labels, control, found = predicted(project, "beasts")
     study = summarise(found, labels, control, task="token_classification", metric="entity_f1")
-    for reading, rows in found.items():
+    for selection, rows in found.items():
         golds = {
             name: [v for v, s in zip(one.values, one.splits, strict=True) if s == "dev"]
             for name, one in (("real", labels), ("control", control))
@@ -209,7 +214,7 @@ def test_scores_are_those_of_seqeval(project: Path) -> None:
         ]
         by_chance = [row["tags"] for row in rows.control.probe if row["split"] == "dev"]
         f1 = [entity_f1(golds["real"], one) for one in tags]
-        ours = study["dev"][reading.name]
+        ours = study["dev"][selection.name]
         assert ours["head"]["score"] == pytest.approx(fmean(f1))
         assert ours["head"]["deviation"] == pytest.approx(stdev(f1))
         accuracy = [word_accuracy(golds["real"], one) for one in tags]
@@ -228,7 +233,7 @@ def test_differences_are_of_paired_draws(project: Path) -> None:
     # Brute force: the same draws by hand, example by example.
     members = [n for n, split in enumerate(labels.splits) if split == "dev"]
     right, words = {}, np.array([len(labels.values[n]) for n in members])
-    for reading, rows in found.items():
+    for selection, rows in found.items():
         runs = []
         for run_rows in rows.real.heads.values():
             of = {row["id"]: row["tags"] for row in run_rows}
@@ -238,7 +243,7 @@ def test_differences_are_of_paired_draws(project: Path) -> None:
                     for n in members
                 ]
             )
-        right[reading.name] = np.array(runs, np.float64)
+        right[selection.name] = np.array(runs, np.float64)
     rng = np.random.default_rng(1)
     draws = rng.integers(0, len(members), (4000, len(members)))
     gaps = [
@@ -271,7 +276,7 @@ def test_errors_and_correlations_are_told_as_what_they_are(metric: str) -> None:
     found = {}
     for name, values in (("layer 1", near), ("layer 2", far)):
         rows = Rows({1: numbers(values)}, numbers(values))
-        found[Reading(name, (int(name[-1]),))] = ReadingRows(rows, rows, rows)
+        found[LayerSelection(name, (int(name[-1]),))] = SelectionPredictions(rows, rows, rows)
     study = summarise(found, labels, labels, task="regression", metric=metric)
     assert study["chosen"] == "layer 1"
     behind = study["dev"]["layer 2"]["head"]["behind_chosen"]

@@ -16,7 +16,7 @@ from example_settings import JSONL, corpus_settings
 from pipeline.core.errors import DataError
 from pipeline.ingest.formats import RawCorpus, read_examples
 from pipeline.ingest.hub_features import class_names, features_of, named
-from pipeline.setup.preview import look
+from pipeline.setup.preview import preview_file
 from stages.fetch import main
 
 FEATURES = {
@@ -64,7 +64,7 @@ def test_parquet_says_what_to_install(
     with pytest.raises(DataError, match=rf"needs pyarrow: pip install 'icehouse\[{extra}\]'"):
         read_examples(tmp_path / "a.parquet", corpus_settings(JSONL, format="parquet"))
     with pytest.raises(DataError, match=r"needs pyarrow"):
-        look(tmp_path / "a.parquet")
+        preview_file(tmp_path / "a.parquet")
 
 
 class Features(dict[str, Any]):
@@ -113,7 +113,7 @@ def test_a_data_set_becomes_a_file_per_split(tmp_path: Path, asked: list[tuple[A
     )
     assert sorted(path.name for path in out.iterdir()) == ["train.jsonl", "validation.jsonl"]
     assert f"{out / 'train.jsonl'}: 2 rows" in output
-    assert look(out).files == {"train": "train.jsonl", "dev": "validation.jsonl"}
+    assert preview_file(out).files == {"train": "train.jsonl", "dev": "validation.jsonl"}
 
 
 @pytest.mark.parametrize("revision", [(), ("--revision", "main"), ("--revision", COMMIT[:7])])
@@ -172,7 +172,7 @@ def test_parquet_is_read_with_its_classes(tmp_path: Path):
         ("2", "snow\u2028", "x", 2),
     ]
     assert sum(told) == path.stat().st_size
-    assert look(path).values["tags"] == [["O"], ["B-x", "O"]]
+    assert preview_file(path).values["tags"] == [["O"], ["B-x", "O"]]
 
 
 @has_pyarrow

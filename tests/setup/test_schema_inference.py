@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.setup.preview import Look, look, split_named
-from pipeline.setup.schema_inference import Guess, guess
+from pipeline.setup.preview import FilePreview, preview_file, split_named
+from pipeline.setup.schema_inference import InferredSchema, infer_schema
 
 LONG = "a text of several words, number"
 TABLE = "id,split,V,topic,text\n" + "".join(
@@ -21,13 +21,13 @@ TABLE = "id,split,V,topic,text\n" + "".join(
 CONLL = "".join(f"w{n}\tNN\tB-x\nage\tNN\tI-x\nnow\tRB\tO\n\n" for n in range(30))
 
 
-def seen(folder: Path, files: dict[str, str | bytes]) -> Look:
+def seen(folder: Path, files: dict[str, str | bytes]) -> FilePreview:
     """Looks at one file, or at the folder if there are several."""
     for name, content in files.items():
         path = folder / "raw" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return look(folder / "raw" / (next(iter(files)) if len(files) == 1 else ""))
+    return preview_file(folder / "raw" / (next(iter(files)) if len(files) == 1 else ""))
 
 
 def jsonl(*rows: dict[str, Any]) -> str:
@@ -71,7 +71,7 @@ def test_texts_with_the_delimiter_are_no_cells(tmp_path: Path):
     quoted = quoted.replace('text"\n', "text\n")
     found = seen(tmp_path, {"a.csv": quoted})
     assert found.settings == {}
-    assert guess(found) == Guess(
+    assert infer_schema(found) == InferredSchema(
         id="id",
         text="text",
         labels={"V": "number", "topic": "class"},
@@ -81,7 +81,7 @@ def test_texts_with_the_delimiter_are_no_cells(tmp_path: Path):
 
 
 def test_columns_of_conll_are_words_and_tags(tmp_path: Path):
-    found = guess(seen(tmp_path, {"a.conll": CONLL}))
+    found = infer_schema(seen(tmp_path, {"a.conll": CONLL}))
     assert found.words == "column_1"
     assert found.labels == {"column_2": "tags", "column_3": "iob2"}
 
@@ -99,7 +99,7 @@ def test_columns_of_conll_are_words_and_tags(tmp_path: Path):
 )
 def test_schemes_of_tags_are_told_from_sequences(tmp_path: Path, tags: list[str], kind: str):
     rows = [{"tokens": [f"a{n}", f"b{n}", "c"], "ner": tags} for n in range(5)]
-    found = guess(seen(tmp_path, {"a.jsonl": jsonl(*rows)}))
+    found = infer_schema(seen(tmp_path, {"a.jsonl": jsonl(*rows)}))
     assert (found.words, found.labels) == ("tokens", {"ner": kind})
 
 
@@ -117,7 +117,7 @@ def test_json_has_classes_numbers_and_pairs(tmp_path: Path):
         }
         for n in range(40)
     ]
-    found = guess(seen(tmp_path, {"a.jsonl": jsonl(*rows)}))
+    found = infer_schema(seen(tmp_path, {"a.jsonl": jsonl(*rows)}))
     assert (found.id, found.text, found.text_b) == ("uid", "premise", "hypothesis")
     assert found.labels == {"gold": "class", "stars": "class", "score": "number", "all": "classes"}
 
@@ -136,7 +136,7 @@ def test_folders_hold_files_of_splits_parallel_lines_or_classes(tmp_path: Path):
     classes = {f"{name}/{n}.txt": LONG for name in ("pos", "neg") for n in range(3)}
     found = seen(tmp_path / "c", dict(classes))
     assert (found.format, found.files) == ("folder", {})
-    assert guess(found) == Guess(text="text", labels={"label": "class"})
+    assert infer_schema(found) == InferredSchema(text="text", labels={"label": "class"})
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_names_speak_of_splits(name: str, split: str | None):
 
 def test_what_shows_nothing_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no such file or folder"):
-        look(tmp_path / "absent")
+        preview_file(tmp_path / "absent")
     with pytest.raises(DataError, match="shows no rows of format csv; name another with --format"):
         seen(tmp_path, {"a.csv": ""})
     with pytest.raises(DataError, match="no file in it is named after a split"):

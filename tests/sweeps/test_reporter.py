@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.sweeps.reporter import Lines, Table, duration, settings
+from pipeline.sweeps.reporter import LineReporter, TableReporter, duration, settings
 from pipeline.sweeps.results import SeedScore, TrialRecord, best_first
 
 
@@ -36,14 +36,16 @@ class Clock:
 def test_a_line_has_trial_score_best_and_time_left() -> None:
     clock, lines = Clock(), []
     known = [record(0, 0.5)]
-    board = Lines(metric="entity_f1", most=5, known=known, lanes=1, write=lines.append, clock=clock)
-    board.began(1, {})
-    board.epoch(1, 1, 0.2)
+    reporter = LineReporter(
+        metric="entity_f1", most=5, known=known, workers=1, write=lines.append, clock=clock
+    )
+    reporter.began(1, {})
+    reporter.epoch(1, 1, 0.2)
     clock.now = 60.0
-    board.ended(record(1, 0.25, "pruned"))
+    reporter.ended(record(1, 0.25, "pruned"))
     clock.now = 80.0
-    board.ended(record(2, 0.75))
-    board.ended(record(3, None, "failed", problem="the loss became nan"))
+    reporter.ended(record(2, 0.75))
+    reporter.ended(record(3, None, "failed", problem="the loss became nan"))
     assert lines == [
         (
             "trial 1 (2/5): entity_f1 0.2500, given up after epoch 3; best 0.5000 (trial 0); "
@@ -62,18 +64,18 @@ def test_a_line_has_trial_score_best_and_time_left() -> None:
 
 def test_a_table_is_drawn_over_itself_and_fits_the_terminal() -> None:
     written: list[str] = []
-    board = Table(
+    reporter = TableReporter(
         metric="entity_f1",
         most=30,
         known=[record(number, number / 100) for number in range(20)],
-        lanes=2,
+        workers=2,
         write=written.append,
         clock=Clock(),
         columns=lambda: 40,
     )
-    board.began(20, {"layers": [4]})
-    board.began(21, {"layers": [2]})
-    board.epoch(20, 3, 0.1234)
+    reporter.began(20, {"layers": [4]})
+    reporter.began(21, {"layers": [2]})
+    reporter.epoch(20, 3, 0.1234)
     assert len(written) == 4
     for before, after in itertools.pairwise(written):
         assert after.startswith(f"\x1b[{before.count(chr(10))}F")
@@ -84,7 +86,7 @@ def test_a_table_is_drawn_over_itself_and_fits_the_terminal() -> None:
     assert any("20…  0.1234 ep. 3" in line for line in lines)
     assert any("21…  begins" in line for line in lines)
     assert "20/30 trials; best 0.1900, trial 19" in written[-1]
-    board.ended(record(20, 0.3))
+    reporter.ended(record(20, 0.3))
     assert "21/30 trials; best 0.3000, trial 20" in written[-1]
     assert "20…" not in written[-1]
 

@@ -17,7 +17,7 @@ from pipeline.sweeps.results import TrialRecord, read_study
 from pipeline.sweeps.run import sweep
 from pipeline.sweeps.settings import SweepSettings
 from pipeline.sweeps.study import Proposal, Study
-from pipeline.sweeps.trial import GivesUp, RunTrial, TrialResult
+from pipeline.sweeps.trial import RunTrial, ShouldPrune, TrialResult
 from pipeline.sweeps.workers import workers
 
 SETTINGS: dict[str, Any] = {
@@ -60,11 +60,11 @@ def curve(values: Mapping[str, Any]) -> list[float]:
     return [values["rate"] * (1 - 0.5**epoch) for epoch in range(1, 11)]
 
 
-def run(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+def run(values: Mapping[str, Any], should_prune: ShouldPrune) -> TrialResult:
     seen: list[float] = []
     for epoch, score in enumerate(curve(values), 1):
         seen.append(score)
-        if gives_up(epoch, max(seen)):
+        if should_prune(epoch, max(seen)):
             return TrialResult("pruned", max(seen), {}, seen, 1, 1)
     return TrialResult("complete", max(seen), {}, seen, 1, 1)
 
@@ -72,7 +72,7 @@ def run(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
 def test_trials_below_the_median_are_given_up(tmp_path: Path) -> None:
     pruner = {"kind": "median", "startup_trials": 4, "warmup_epochs": 2}
     study = open_study(tmp_path, pruner=pruner, trials=30)
-    sweep(study, [run], most=30, board=Silent())
+    sweep(study, [run], most=30, reporter=Silent())
     complete: list[list[float]] = []
     for trial in study.trials:
         expected = len(curve(trial.values))
@@ -92,7 +92,7 @@ def test_trials_below_the_median_are_given_up(tmp_path: Path) -> None:
 def test_halving_gives_up_early_what_is_not_among_the_best(tmp_path: Path) -> None:
     pruner = {"kind": "halving", "first_epoch": 1, "factor": 3}
     study = open_study(tmp_path, pruner=pruner, trials=30)
-    sweep(study, [run], most=30, board=Silent())
+    sweep(study, [run], most=30, reporter=Silent())
     lengths = [len(trial.curve) for trial in study.trials if trial.state == "pruned"]
     assert set(lengths) <= {1, 3, 9}
     best = max(study.trials, key=lambda trial: trial.values["rate"])
@@ -101,7 +101,7 @@ def test_halving_gives_up_early_what_is_not_among_the_best(tmp_path: Path) -> No
 
 def test_what_is_learnt_is_used(tmp_path: Path) -> None:
     study = open_study(tmp_path, sampler="tpe", trials=40)
-    sweep(study, [run], most=40, board=Silent())
+    sweep(study, [run], most=40, reporter=Silent())
     rates = [trial.values["rate"] for trial in study.trials]
     assert statistics.fmean(rates[20:]) > statistics.fmean(rates[:10]) + 0.1
 
@@ -143,14 +143,14 @@ def test_the_journal_does_not_count(tmp_path: Path, damage: str) -> None:
     study = open_study(tmp_path)
     journal = tmp_path / "optuna.journal"
     older = journal.read_bytes()
-    sweep(study, [run], most=3, board=Silent())
+    sweep(study, [run], most=3, reporter=Silent())
     if damage == "lock":
         (tmp_path / "optuna.journal.lock").symlink_to("nowhere")
     else:
         journal.write_bytes(older if damage == "older" else b"not json\n" + journal.read_bytes())
     again = open_study(tmp_path)
     assert again.trials == study.trials
-    sweep(again, [run], most=5, board=Silent())
+    sweep(again, [run], most=5, reporter=Silent())
     kept = read_study(tmp_path)
     assert kept is not None
     assert [trial.trial for trial in kept.trials] == [0, 1, 2, 3, 4]
@@ -160,23 +160,23 @@ def test_lanes_share_the_trials(tmp_path: Path) -> None:
     study = open_study(tmp_path)
     both = threading.Barrier(2)
 
-    def lane(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+    def lane(values: Mapping[str, Any], should_prune: ShouldPrune) -> TrialResult:
         both.wait(timeout=10)
-        return run(values, gives_up)
+        return run(values, should_prune)
 
-    sweep(study, [lane, lane], most=8, board=Silent())
+    sweep(study, [lane, lane], most=8, reporter=Silent())
     assert [trial.trial for trial in study.trials] == list(range(8))
 
 
 def test_a_lane_that_fails_ends_the_sweep_and_keeps_the_rest(tmp_path: Path) -> None:
     study = open_study(tmp_path)
 
-    def failing(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+    def failing(values: Mapping[str, Any], should_prune: ShouldPrune) -> TrialResult:
         raise MachineError("no memory")
 
-    lanes: list[RunTrial] = [run, failing]
+    workers: list[RunTrial] = [run, failing]
     with pytest.raises(MachineError, match="no memory"):
-        sweep(study, lanes, most=50, board=Silent())
+        sweep(study, workers, most=50, reporter=Silent())
 
 
 def no_material() -> Any:
@@ -192,15 +192,15 @@ def unreadable() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("material", "message"),
+    ("data", "message"),
     [(no_material, "a process that ran a trial has ended"), (unreadable, "features are damaged")],
 )
-def test_a_worker_that_cannot_work_is_one_line(material: Any, message: str) -> None:
+def test_a_worker_that_cannot_work_is_one_line(data: Any, message: str) -> None:
     with (
-        workers(1, {}, partial(material), threads=1) as lanes,
+        workers(1, {}, partial(data), threads=1) as started,
         pytest.raises((MachineError, Exception), match=message),
     ):
-        lanes[0]({}, lambda *_: False)
+        started[0]({}, lambda *_: False)
 
 
 class _KilledError(Exception):
@@ -212,24 +212,24 @@ def test_halving_goes_on_as_if_it_was_not_killed(tmp_path: Path, journal: str) -
     """What a killed trial had reported competes with nobody, and what ended competes as before."""
     pruner = {"kind": "halving", "first_epoch": 1, "factor": 3}
     whole = open_study(tmp_path / "whole", pruner=pruner, trials=24)
-    sweep(whole, [run], most=24, board=Silent())
+    sweep(whole, [run], most=24, reporter=Silent())
     seen = 0
 
-    def killed(values: Mapping[str, Any], gives_up: GivesUp) -> TrialResult:
+    def killed(values: Mapping[str, Any], should_prune: ShouldPrune) -> TrialResult:
         nonlocal seen
         seen += 1
         if seen == 10:
-            gives_up(1, max(curve(values)[:1]))
+            should_prune(1, max(curve(values)[:1]))
             raise _KilledError
-        return run(values, gives_up)
+        return run(values, should_prune)
 
     part = open_study(tmp_path / "part", pruner=pruner, trials=24)
     with pytest.raises(_KilledError):
-        sweep(part, [killed], most=24, board=Silent())
+        sweep(part, [killed], most=24, reporter=Silent())
     if journal == "lost":
         (tmp_path / "part" / "optuna.journal").unlink()
     again = open_study(tmp_path / "part", pruner=pruner, trials=24)
     assert len(again.trials) == 9
-    sweep(again, [run], most=24, board=Silent())
+    sweep(again, [run], most=24, reporter=Silent())
     assert again.trials == whole.trials
     assert {trial.state for trial in again.trials} == {"complete", "pruned"}
