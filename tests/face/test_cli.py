@@ -23,7 +23,7 @@ SUMMARIES = {
     for name, summary in section.items()
     if name != DVC_REPRO
 }
-HEAVY = {"torch", "transformers", "dvc", "optuna"}
+HEAVY = ("torch", "transformers", "dvc", "optuna")
 
 PARAMS = """\
 encoders: {minilm: {}}
@@ -99,10 +99,10 @@ def test_the_version_is_that_of_the_installed_distribution() -> None:
 @pytest.mark.parametrize(
     ("arguments", "spared"),
     [
-        (["--help"], {*HEAVY, "numpy", "pydantic"}),
-        (["--version"], {*HEAVY, "numpy", "pydantic"}),
-        (["completion", "fish"], {*HEAVY, "numpy", "pydantic"}),
-        ([""], {*HEAVY, "numpy", "pydantic"}),
+        (["--help"], (*HEAVY, "numpy", "pydantic")),
+        (["--version"], (*HEAVY, "numpy", "pydantic")),
+        (["completion", "fish"], (*HEAVY, "numpy", "pydantic")),
+        ([""], (*HEAVY, "numpy", "pydantic")),
         (["predict", ""], HEAVY),
         *(
             (["store", "verify", ""] if name == "store" else [name, "--"], HEAVY)
@@ -111,7 +111,9 @@ def test_the_version_is_that_of_the_installed_distribution() -> None:
     ],
     ids=" ".join,
 )
-def test_help_and_completion_import_nothing_heavy(arguments: list[str], spared: set[str]) -> None:
+def test_help_and_completion_import_nothing_heavy(
+    arguments: list[str], spared: tuple[str, ...]
+) -> None:
     code = (
         "import atexit, sys; from icehouse.cli import main; "
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
