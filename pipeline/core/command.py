@@ -1,4 +1,4 @@
-"""What all stages share: how a problem that the user can act on leaves the program."""
+"""Commands of all stages: how a problem that the user can act on leaves the program."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _ADVICE = {
     errno.EACCES: _RIGHTS,
     errno.EROFS: _RIGHTS,
 }
-"""What the system refuses and the user can mend; any other error of the system is a bug."""
+"""Errors of the system that the user can mend; any other one is a bug."""
 
 
 class StageCommand(click.Command):

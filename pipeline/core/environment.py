@@ -1,4 +1,4 @@
-"""Where the pipeline runs is not a parameter: device, threads and store come from the environment.
+"""Environment of a run, which is no parameter: device, threads and store.
 
 ``ICEHOUSE_DEVICE``      ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
 ``ICEHOUSE_THREADS``     CPU threads of torch; by default torch's own choice.
@@ -196,7 +196,7 @@ def describe_device(device: torch.device, threads: int) -> str:
 
 
 def describe_machine(device: torch.device, threads: int) -> dict[str, Any]:
-    """What decides the last bits of a value: for logs, and never for files that are hashed."""
+    """Machine, as far as it decides last bits: for logs, and never for files that are hashed."""
     import torch
 
     return {

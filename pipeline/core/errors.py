@@ -36,4 +36,4 @@ class MachineError(IcehouseError):
 
 
 class LineageError(IcehouseError):
-    """Where a file came from cannot be told, or what is rebuilt is not the file."""
+    """Lineage of a file that cannot be told, or a rebuild that is not the file."""

@@ -18,7 +18,7 @@ PREFIXES: dict[Scheme, str] = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a sequence of tags.
+    """Fault of a sequence of tags.
 
     Attributes:
         position: the word, from 0.
@@ -70,7 +70,7 @@ def is_tag(tag: str, scheme: Scheme) -> bool:
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
-    """The same entities in BIO (IOB2).
+    """Convert tags of a scheme to BIO (IOB2).
 
     A sequence with faults is read as conlleval and seqeval read it by default: a word that
     continues no entity of its type begins one, and an entity that nothing continues ends.
@@ -99,7 +99,7 @@ def bioes_to_bio(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def bio_to_bioes(tags: Sequence[str]) -> tuple[str, ...]:
-    """The same entities in BIOES; a BIO sequence with faults is repaired first, as in ``to_bio``.
+    """Convert BIO to BIOES; a sequence with faults is repaired first, as in ``to_bio``.
 
     Raises:
         ValueError: a tag is not one of BIO.

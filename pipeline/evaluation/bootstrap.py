@@ -31,7 +31,7 @@ _WEIGHTS_AT_ONCE = 1 << 17
 
 @dataclass(frozen=True)
 class Interval:
-    """Where 95% of the draws lie; ``None`` where a score is undefined on all of them."""
+    """Interval that holds 95% of the draws; ``None`` where a score is undefined on all of them."""
 
     low: float | None
     high: float | None
@@ -39,7 +39,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much a first score is higher than a second one, with its interval."""
+    """Difference of two scores, the first minus the second, with its interval."""
 
     value: float | None
     low: float | None
@@ -119,7 +119,7 @@ def differences(
     first_draws: Draws,
     second_draws: Draws,
 ) -> dict[str, Difference]:
-    """As ``paired_bootstrap``, from scores and draws that are known already."""
+    """Differences as in ``paired_bootstrap``, from scores and draws that are known already."""
     found = {}
     for name in [name for name in first if name in second]:
         a, b = first[name], second[name]

@@ -1,4 +1,4 @@
-"""What a head got wrong, for people to read: the surest mistakes first.
+"""Mistakes of a head, for people to read: the surest first.
 
 A mistake that a head is sure of is often a label that is wrong.
 """

@@ -71,7 +71,7 @@ def read_head_runs(path: Path) -> HeadRuns:
 
 
 def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Path]:
-    """Where the predictions of every run of a head are: one per seed, and with each per fold.
+    """Prediction files of every run of a head: one per seed, and with each per fold.
 
     Args:
         folder: of the files.

@@ -60,7 +60,7 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What a head is and what made it.
+    """Description of a head: what it is and what made it.
 
     Raises:
         StoreError: the folder holds no head, or that of another version.

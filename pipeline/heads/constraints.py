@@ -1,4 +1,4 @@
-"""Which label may begin a sequence, follow another and end it, in the schemes of entity tags."""
+"""Constraints of tagging schemes: which label may begin a sequence, follow another and end it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PREFIXES = {"bio": PREFIXES["iob2"], "bioes": PREFIXES["bioes"]}
 
 @dataclass(frozen=True)
 class Constraints:
-    """What is allowed; everything else has probability zero.
+    """Allowed starts, transitions and ends; everything else has probability zero.
 
     Attributes:
         starts: (labels,) bool, whether a sequence may begin with a label.

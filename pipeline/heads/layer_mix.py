@@ -1,4 +1,4 @@
-"""Several layers of the encoder as one: a learned scalar mix."""
+"""Scalar mix: several layers of the encoder as one, by learned weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each token of a batch stands while a recurrent network walks over it, without padding.
+"""Packed batches: the place of each token while a recurrent network reads it, without padding.
 
 Tokens come row-major: all tokens of the first sequence, then of the second. The network walks
 time-major, as in ``torch.nn.utils.rnn.PackedSequence``: step t holds the t-th token of every
@@ -104,7 +104,7 @@ class PackedBatch:
         return self._layouts[directions]
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same batch with its indices on another device."""
+        """This batch with its indices on another device."""
         return self if device == self.device else PackedBatch(self.lengths, device)
 
 

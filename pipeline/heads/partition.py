@@ -43,7 +43,7 @@ would end somewhere inside a vector."""
 
 @dataclass(frozen=True)
 class ForwardState:
-    """What the forward pass leaves behind for the backward one.
+    """State that the forward pass leaves for the backward one.
 
     Attributes:
         potentials: (P, L') weights of the emissions, at most 1.

@@ -1,4 +1,4 @@
-"""From outputs at the tokens of a text to one vector for the text.
+"""Pooling: outputs at the tokens of a text to one vector for the text.
 
 ``cls``        The output at ``[CLS]``, the first token. There the forward direction has read that
                token only and the backward direction the whole text; the encoder's attention has put

@@ -39,7 +39,7 @@ class StatesSource(Protocol):
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a head gives for one text.
+    """Outputs of a head for one text.
 
     Attributes:
         values: (1, labels) float64, probabilities of a text's labels, or (1, 1) a number itself;

@@ -99,7 +99,7 @@ class HeadSettings(Section):
         return label_type_for(self.task, column_kind, self.scheme)
 
     def resolved(self, label_type: LabelType) -> HeadSettings:
-        """The same settings with what follows from the label type: scheme and dev metric."""
+        """Settings with what follows from the label type: scheme and dev metric."""
         metric = self.training.metric
         training = self.training.model_copy(
             update={"metric": label_type.metrics[0] if metric == AUTO else metric}

@@ -12,7 +12,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class TrainingSettings(Section):
-    """How a head is fitted: AdamW, early stopping on the dev score.
+    """Settings of training: AdamW, early stopping on the dev score.
 
     Attributes:
         epochs: most passes over the training split.

@@ -30,7 +30,7 @@ class WordLayout:
     longest: int
 
     def to(self, device: torch.device) -> WordLayout:
-        """The same layout with its indices on another device."""
+        """This layout with its indices on another device."""
         return WordLayout(self.lengths, self.first.to(device), self.count.to(device), self.longest)
 
 
@@ -56,7 +56,7 @@ def lay_out_words(texts: Sequence[Words], tokens: npt.NDArray[np.int64]) -> Word
 
 
 def read_words(outputs: Tensor, words: WordLayout, subwords: str) -> Tensor:
-    """What a head reads at each word.
+    """Vectors that a head reads at each word.
 
     Args:
         outputs: (tokens, width).

@@ -1,4 +1,4 @@
-"""What a user should know of a corpus: counts, balance, and what looks wrong without being it."""
+"""Counts of a corpus for its report: labels, balance, and what looks wrong without being it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MANY = 100
 
 @dataclass
 class Tally:
-    """What reading rows did besides.
+    """Counts of rows that were dropped, skipped or repaired.
 
     Attributes:
         dropped: rows left out for lack of text.
@@ -69,7 +69,7 @@ class Spread:
 
 
 class LabelCounts:
-    """How often each class or tag occurs in each split, and how numbers are spread."""
+    """Counts of each class or tag in each split, and statistics of numbers."""
 
     def __init__(self, kinds: Mapping[str, str], splits: Sequence[str]) -> None:
         self._kinds = kinds
@@ -87,7 +87,7 @@ class LabelCounts:
                 self._counts[name][split].update([label] if isinstance(label, str) else label)
 
     def summary(self) -> dict[str, Any]:
-        """By label and split, ready for JSON."""
+        """Counts by label and split, ready for JSON."""
         return {
             name: {
                 split: self._spreads[name][split].summary()
@@ -99,7 +99,7 @@ class LabelCounts:
         }
 
     def balance(self) -> dict[str, Any]:
-        """Of labels with classes: how many there are, and the shares of the extremes."""
+        """Balance of labels with classes: how many there are, and the shares of the extremes."""
         result = {}
         for name, kind in self._kinds.items():
             counts = self._total(name)
@@ -115,7 +115,7 @@ class LabelCounts:
         return result
 
     def warnings(self) -> list[str]:
-        """What looks wrong with the labels."""
+        """Warnings about labels that look wrong."""
         found: list[str] = []
         for name, kind in self._kinds.items():
             if kind != "number":

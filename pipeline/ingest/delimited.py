@@ -66,7 +66,7 @@ def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, li
 
 
 def _explained(error: str) -> tuple[str, str]:
-    """What the csv module means, and what to do about it."""
+    """Message of the csv module in words, with what to do about it."""
     double = "inside a quoted cell, write a quote twice; with 'quoted: false' quotes mean nothing"
     if "unexpected end of data" in error:
         what = "a double quote opens a cell here, and none closes it before the end of the file"

@@ -92,7 +92,7 @@ class ExternalSort:
 
 
 def begins_of_groups(records: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
-    """Where each group of equal keys begins in records that are in order."""
+    """Begins of groups of equal keys, in records that are in order."""
     begins = np.ones(len(records), bool)
     high, low = records["high"], records["low"]
     begins[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])

@@ -1,4 +1,4 @@
-"""What Hugging Face ``datasets`` says of a column: the names of classes that are stored as numbers.
+"""Column features of Hugging Face ``datasets``: names of classes that are stored as numbers.
 
 ``datasets`` writes its features as JSON, in the metadata of Parquet files too: of a column of
 classes ``{"_type": "ClassLabel", "names": [...]}``, and of a list of them ``{"_type": "Sequence",

@@ -60,14 +60,14 @@ class PreparedCorpus:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What a user should know; reads all rows."""
+        """Report of the corpus; reads all rows."""
         counts = self.label_counts()
         for _ in self.rows(counts):
             pass
         return self.report_of(counts)
 
     def report_of(self, counts: LabelCounts) -> dict[str, Any]:
-        """What a user should know, of labels that were counted while rows were written."""
+        """Report of the corpus, from labels that were counted while rows were written."""
         rows = dict.fromkeys(self.split_names, 0)
         for split in self.splits:
             rows[split] += 1

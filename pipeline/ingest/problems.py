@@ -1,4 +1,4 @@
-"""What is wrong with a raw corpus: all of it gathered, the first of it shown."""
+"""Problems of a raw corpus: all gathered, the first ones shown."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pipeline.corpus.texts import Label, Text
 
 
 class Place(NamedTuple):
-    """Where something stands: a file, and its line from 1."""
+    """Place in a raw corpus: a file, and its line from 1."""
 
     file: str
     line: int
@@ -35,7 +35,7 @@ class Row:
     word_lines: Sequence[int] = ()
 
     def place_of(self, word: int) -> Place:
-        """Where a word stands."""
+        """Place of a word."""
         return Place(self.place.file, self.word_lines[word]) if self.word_lines else self.place
 
 

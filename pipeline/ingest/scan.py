@@ -45,7 +45,7 @@ class RepeatedInputs:
 
 
 class CorpusScan:
-    """What one reading of all rows learns.
+    """Facts of a corpus that one reading of all rows learns.
 
     Memory holds two bytes of each row; keys and hashes of labels are on disk (see ``ExternalSort``)
     until the scan is closed.
@@ -205,12 +205,12 @@ def _digest(text: str) -> bytes:
 
 
 def _values(label: Label, kind: LabelKind) -> tuple[Label, ...]:
-    """What must differ somewhere for a head to learn: tags of words, or labels of rows."""
+    """Values that must differ somewhere for a head to learn: tags of words, or labels of rows."""
     return label if kind in WORD_KINDS and isinstance(label, tuple) else (label,)
 
 
 def _differing(values: npt.NDArray[np.generic], begins: npt.NDArray[np.int64]) -> int:
-    """How many groups of neighbours, which begin at ``begins``, hold different values."""
+    """Number of groups of neighbours, which begin at ``begins``, that hold different values."""
     if not len(values):
         return 0
     return int((np.minimum.reduceat(values, begins) != np.maximum.reduceat(values, begins)).sum())

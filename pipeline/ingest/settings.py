@@ -28,7 +28,7 @@ STORED_KIND: dict[LabelKind, str] = {
     "iob2": "bio",
     "bioes": "bio",
 }
-"""What ``prepare`` makes of each kind: entity tags become BIO, whatever scheme they came in."""
+"""Stored kind of each kind of label: entity tags become BIO, whatever scheme they came in."""
 
 UNUSED = "_"
 """Name of a column that is not read; several may have it."""

@@ -1,4 +1,4 @@
-"""Where the rows of a corpus are: one file, one folder, or one of them for each split."""
+"""Sources of a corpus: one file, one folder, or one of them for each split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the rows of a corpus come to their splits: the ``split`` of a row of ``corpora``."""
+"""Settings of splits: the ``split`` of a row of ``corpora``."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 class WrongValueError(Exception):
-    """What a value must be, and what to do about it."""
+    """Error of a value: what it must be, and what to do about it."""
 
     def __init__(self, must: str, value: Any, advice: str | None = None) -> None:
         super().__init__(f"must be {must}, not {show(value)}")

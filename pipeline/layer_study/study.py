@@ -1,4 +1,4 @@
-"""What a layer study says: scores of every selection, the best on dev, and that one's on test.
+"""Summary of a layer study: scores of every selection, the best on dev, and that one's on test.
 
 Scores are means over seeds; their intervals are of the bootstrap over examples, on the same draws
 for all, so that differences between selections of layers are paired. Selectivity is a score on the
@@ -149,7 +149,7 @@ def _best(dev: Mapping[str, Any], metric: str) -> str:
 def _differences(
     found: Mapping[LayerSelection, SelectionPredictions], real: _Column, *, metric: str, chosen: str
 ) -> dict[str, Numbers | None]:
-    """By how much each reading's heads are better than the chosen one's, paired: below 0, worse."""
+    """Paired differences between each selection's heads and the chosen one's: below 0, worse."""
     sign = -1 if metric in LOWER_IS_BETTER else 1
     samples = {
         selection.name: [real.resampled(run, "dev") for run in rows.real.heads.values()]

@@ -71,7 +71,7 @@ def entities_in_text(
 def entities_in_words(
     words: Sequence[str], tags: Sequence[str | None], confidences: Sequence[float | None]
 ) -> list[EntityOfWords]:
-    """As ``entities_in_text``, for an input that was words: the text is ``" ".join(words)``.
+    """Entities of an input that was words, as ``entities_in_text`` of ``" ".join(words)``.
 
     Raises:
         ValueError: there is not one tag and confidence per word, or an entity's word has none.

@@ -30,7 +30,7 @@ from pipeline.tasks.words import Words
 
 @dataclass(frozen=True)
 class Answers:
-    """What a head says of some texts.
+    """Answers of a head for some texts.
 
     Attributes:
         rows: one per text, in order, as ``LabelType.answer`` gives them; of a head
@@ -157,7 +157,7 @@ class Predictor:
     def _with_places(
         self, found: dict[str, Any], given: Text, read: Text, spans: list[Span] | None
     ) -> dict[str, Any]:
-        """Where words and entities stand in the text that was given."""
+        """Add the places of words and entities in the text that was given."""
         if not self.head.label_type.on_words:
             return found
         if spans is not None:

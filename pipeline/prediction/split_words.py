@@ -55,7 +55,7 @@ _LONGEST_PART = 2
 
 @dataclass(frozen=True)
 class _Character:
-    """What is seen as one character.
+    """Character as it is seen: a code point and what changes it.
 
     Attributes:
         text: all code points of it.
@@ -173,7 +173,7 @@ def _is_abbreviation(piece: list[_Character], begin: int, end: int) -> bool:
 
 
 def _characters(chunk: str, start: int) -> Iterator[_Character]:
-    """What is seen as one character each, in order."""
+    """Characters as they are seen, in order."""
     begin = 0
     while begin < len(chunk):
         # What changes others but has nothing before it belongs to what follows.

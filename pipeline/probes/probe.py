@@ -44,7 +44,7 @@ _FLOAT64_NUMBERS = 1 << 22
 
 @dataclass(frozen=True)
 class FittedProbe:
-    """What a probe gives.
+    """Result of a probe.
 
     Attributes:
         predictions: one per example of dev and test, in the form in which heads write theirs; in

@@ -1,4 +1,4 @@
-"""What a probe reads of a row of ``heads`` in ``params.yaml``.
+"""Settings of a probe: the fields that it shares with a row of ``heads`` in ``params.yaml``.
 
 A module of its own, and not ``pipeline.heads.settings``: neither another recurrent network nor
 another code of its settings makes a probe stale.

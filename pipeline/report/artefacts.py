@@ -31,7 +31,7 @@ STUDY_TABLES = ("trials.csv", "layers.csv", "labels.csv")
 
 @dataclass(frozen=True)
 class CorpusInput:
-    """What ``prepare`` wrote of a corpus.
+    """Files of a corpus that ``prepare`` wrote.
 
     Attributes:
         report: ``reports/corpora/<name>.json``.
@@ -45,7 +45,7 @@ class CorpusInput:
 
 @dataclass(frozen=True)
 class HeadInput:
-    """What ``train`` and ``evaluate`` wrote of a head.
+    """Files of a head that ``train`` and ``evaluate`` wrote.
 
     Attributes:
         description: ``head.json``.

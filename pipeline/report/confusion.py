@@ -22,7 +22,7 @@ CellPlace = tuple[int, int]
 
 @dataclass(frozen=True)
 class Matrix:
-    """How often each label was taken for which.
+    """Confusion matrix: how often each label was taken for which.
 
     Attributes:
         labels: of rows and columns: by name, then what is outside, others, none.
@@ -39,7 +39,7 @@ class Matrix:
         return self._index(str(pair[0])), self._index(str(pair[1]))
 
     def shade(self, row: int, column: int) -> int:
-        """From 0, nothing, to ``SHADES``: the share of the actual label's pairs."""
+        """Shade of a cell, from 0 to ``SHADES``: its share of the actual label's pairs."""
         count = self.counts[row][column]
         # Something is never drawn as nothing.
         return count and max(1, round(SHADES * count / sum(self.counts[row])))

@@ -1,4 +1,4 @@
-"""What the page says of corpora and of features."""
+"""Views of corpora and of features in the page."""
 
 from __future__ import annotations
 

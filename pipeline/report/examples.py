@@ -14,10 +14,10 @@ from pipeline.report.segments import MOST_WORDS, Segment, entity_segments, tag_s
 from pipeline.tasks.label_type import LabelType
 
 MOST_EXAMPLES = 1000
-"""Of a head in the page; the wrong ones come first."""
+"""Most examples of a head in the page; the wrong ones come first."""
 
 MOST_CHARACTERS = 600
-"""Of a text in the page."""
+"""Most characters of a text in the page."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the page says of one head."""
+"""View of one head in the page."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _facts(head: HeadInput) -> list[tuple[str, str]]:
 
 
 def _run(description: Mapping[str, Any]) -> list[str]:
-    """Which run the head is from, in words, where there are several."""
+    """Name of the run that the head is from, in words, where there are several."""
     fold, seeds = description["fold"], description["settings"]["training"]["seeds"]
     parts = [] if fold is None else [f"tested on fold {fold}"]
     if len(seeds) > 1:

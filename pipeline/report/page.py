@@ -39,7 +39,7 @@ def render_page(view: View) -> str:
 
 
 def content_security_policy(*, scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
-    """Nothing may be loaded, and nothing may run but these scripts, not even ``eval``."""
+    """Policy that loads nothing and runs nothing but these scripts, not even ``eval``."""
     allowed = {"script-src": scripts, "style-src": styles}
     return "; ".join(
         [

@@ -6,7 +6,7 @@ from pipeline.core.params import Section
 
 
 class ReportSettings(Section):
-    """What goes into the page.
+    """Settings of the page.
 
     Attributes:
         texts: whether the page holds texts of the corpora; without, it has ids and labels only, so

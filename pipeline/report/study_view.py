@@ -1,4 +1,4 @@
-"""What the page says of studies: their tables, whatever columns they have, and plots of two."""
+"""Views of studies in the page: their tables, whatever columns they have, and plots of two."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new corpus is: from flags, from answers on a terminal, and from guesses."""
+"""Row of a new corpus: from flags, from answers on a terminal, and from guesses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 
 @dataclass(frozen=True)
 class Answers:
-    """What flags say; ``None`` where they are silent."""
+    """Answers that flags give; ``None`` where they are silent."""
 
     name: str | None
     format: FormatName | None
@@ -164,7 +164,7 @@ def _row_name(path: Path, params: ParamsFile) -> str:
 
 
 def _place(path: Path) -> Path:
-    """Where the file will be in the project."""
+    """Path of the file in the project."""
     root = Path.cwd()
     if path.resolve().is_relative_to(root):
         return path.resolve().relative_to(root)

@@ -30,7 +30,7 @@ def lines_of(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str
 def first_rows(
     path: Path, chosen: FormatName, encoding: str | None
 ) -> tuple[dict[str, Any], dict[str, list[Any]]]:
-    """What the first rows of a file hold.
+    """Fields of the first rows of a file.
 
     Returns:
         The settings that say how to read it, besides its format and encoding; and by field, the

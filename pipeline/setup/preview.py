@@ -32,7 +32,7 @@ _SPLIT_WORDS: dict[str, SplitName] = {
 
 @dataclass(frozen=True)
 class FilePreview:
-    """What the beginning of a file shows.
+    """Preview of a file: its format, and values of its fields.
 
     Attributes:
         format: its format.

@@ -1,4 +1,4 @@
-"""Which field of a corpus is what, guessed from the values of its first rows."""
+"""Schema inference: which field of a corpus is what, guessed from its first rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MANY_WORDS = 2.0
 
 @dataclass(frozen=True)
 class InferredSchema:
-    """What the fields of a corpus seem to be.
+    """Schema that the values of some rows suggest.
 
     Attributes:
         id: the field of ids.

@@ -1,1 +1,1 @@
-"""Many trials of one head in one process: what is searched, by whom, and what is kept of it."""
+"""Sweeps: many trials of one head, what is searched, by which workers, and what is kept of it."""

@@ -1,4 +1,4 @@
-"""What the trials of one sweep have in common: without it, their scores cannot be compared."""
+"""Fingerprint of a study: what all its trials share, or their scores cannot be compared."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_training_data(
 
 
 def chosen(sweep: SweepSettings, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What params.yaml says of a sweep, besides how many trials there are."""
+    """Settings of a sweep in params.yaml, besides how many trials there are."""
     head = HeadSettings.model_validate_json(canonical_json(row)).model_dump(mode="json")
     return {
         "sweep": sweep.model_dump(mode="json", exclude={"trials"}, exclude_none=True),
@@ -66,7 +66,7 @@ def study_fingerprint(
 
 
 def torch_version() -> str:
-    """Of what trains, without the build: another version may round otherwise."""
+    """Version of torch, without the build: another one may round otherwise."""
     return torch.__version__.split("+")[0]
 
 

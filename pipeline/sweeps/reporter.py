@@ -40,7 +40,7 @@ class LineReporter:
         self._new = 0
 
     def began(self, number: int, values: Mapping[str, Any]) -> None:
-        """Nothing is worth a line before it ends."""
+        """No-op: a trial is worth a line when it ends."""
 
     def epoch(self, number: int, epoch: int, best: float) -> None:
         """Nor is an epoch."""

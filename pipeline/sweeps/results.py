@@ -1,4 +1,4 @@
-"""What is kept of a sweep: ``study.json``, all of it, and ``trials.csv``, a table to look at.
+"""Files of a sweep: ``study.json``, all of it, and ``trials.csv``, a table to look at.
 
 Both are for git: they hold no dates and no machine. ``study.json`` is enough to go on with a sweep
 in another clone.
@@ -21,7 +21,7 @@ TRIALS = "trials.csv"
 
 
 class SeedScore(BaseModel):
-    """What one seed of a trial came to.
+    """Result of one seed of a trial.
 
     Attributes:
         dev_score: of its best epoch, as ``head.json`` has it.
@@ -92,7 +92,7 @@ def best_first(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def read_study(folder: Path) -> StudyRecord | None:
-    """What a folder holds of a sweep, if anything.
+    """Study in a folder, if there is one.
 
     Raises:
         ParameterError: the file is damaged, or of another version.

@@ -14,7 +14,7 @@ _POLL_SECONDS = 0.2
 
 
 class Reporter(Protocol):
-    """Told what happens, as it happens; calls come one at a time."""
+    """Progress callbacks of a sweep; calls come one at a time."""
 
     def began(self, number: int, values: dict[str, Any]) -> object:
         """A trial has begun."""

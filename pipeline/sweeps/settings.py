@@ -10,7 +10,7 @@ from pipeline.core.params import Section
 
 
 class Dimension(Section):
-    """What one setting of a head may be; one of three kinds.
+    """Dimension of the search space: values of one setting of a head, in one of three kinds.
 
     Attributes:
         choices: these values; a single one is a setting that all trials share.

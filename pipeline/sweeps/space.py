@@ -1,4 +1,4 @@
-"""From a sweep's space to the settings of one trial, and back.
+"""Search space: from a sweep's row to the settings of one trial, and back.
 
 A trial has a value per path, as it would stand in ``params.yaml``. Optuna has a parameter per path:
 the text of a choice, or a number. Numbers with a fraction are cut to four digits, so that they can
@@ -35,7 +35,7 @@ NOT_SEARCHED = (
     "training.metric",
     "training.seeds",
 )
-"""What makes scores of two trials incomparable, or lets luck choose."""
+"""Settings that make scores of two trials incomparable, or let luck choose."""
 
 _DIGITS = 4
 _STEP_DIGITS = 12
@@ -120,7 +120,7 @@ def pairs(space: Space) -> Iterator[Values]:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """What Optuna draws from, by path; settings that all trials share are not drawn."""
+    """Distributions of Optuna, by path; settings that all trials share are not drawn."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

@@ -44,7 +44,7 @@ class Proposal:
         self._trial = trial
 
     def should_prune(self, epoch: int, best: float) -> bool:
-        """Told the best dev score so far after an epoch; whether the trial is to end here."""
+        """Whether the trial is to end here, from the best dev score so far after an epoch."""
         self._trial.report(best, epoch)
         return self._trial.should_prune()
 
@@ -190,7 +190,7 @@ def _pruner(settings: PrunerSettings | None) -> optuna.pruners.BasePruner:
 
 
 def _rungs(settings: PrunerSettings | None, best_so_far: list[float]) -> dict[str, float]:
-    """What ``SuccessiveHalvingPruner`` notes of a trial, and compares later ones with."""
+    """Rungs that ``SuccessiveHalvingPruner`` notes of a trial, and compares later ones with."""
     rungs: dict[str, float] = {}
     if settings is not None and settings.kind == "halving":
         epoch = settings.first_epoch or 1

@@ -16,12 +16,12 @@ from pipeline.training.fit import train_seed
 from pipeline.training.loop import Epoch
 
 ShouldPrune = Callable[[int, float], bool]
-"""Told an epoch of the first seed and the best dev score so far; whether to end the trial."""
+"""Pruning callback: from an epoch of the first seed and the best dev score, whether to end."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial came to; see ``TrialRecord``."""
+    """Result of a trial; see ``TrialRecord``."""
 
     state: Literal["complete", "pruned", "failed"]
     score: float | None
@@ -33,7 +33,7 @@ class TrialResult:
 
 
 RunTrial = Callable[[Mapping[str, Any], ShouldPrune], TrialResult]
-"""From settings by path to a result."""
+"""Function from settings by path, and a pruning callback, to a result."""
 
 
 class _PrunedError(Exception):

@@ -1,4 +1,4 @@
-"""Whether the probabilities of a classifier are what they say.
+"""Calibration: how far the probabilities of a classifier are from frequencies.
 
 The confidence of a text is the probability of the class that was predicted for it. Texts are sorted
 by confidence into bins of equal mass: test splits are small and most confidences lie near 1, so
@@ -35,7 +35,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities are from frequencies.
+    """Calibration error, Brier score and bins.
 
     Attributes:
         calibration_error: expected calibration error: mean over texts of the difference between

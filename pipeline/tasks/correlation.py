@@ -9,7 +9,7 @@ from pipeline.tasks.resampling import Floats, Measure
 
 
 def drawn_ranks(values: Floats) -> Measure:
-    """From weights to (examples, draws) ranks: of each example among all that a draw repeats.
+    """Function from weights to (examples, draws) ranks among all examples that a draw repeats.
 
     Ranks begin at 1; equal values share the mean of their ranks.
     """

@@ -1,4 +1,4 @@
-"""What a head reads of some texts."""
+"""Inputs of a head besides states: rows, lengths, words."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Comparison:
 
 
 class LabelType(ABC):
-    """What a label is: how it is learnt, predicted, scored and shown.
+    """Interface of a label type: how labels are learnt, predicted, scored and shown.
 
     The defaults are those of one out of several labels: softmax, cross-entropy, integer targets.
 

@@ -1,4 +1,4 @@
-"""Many arrays of different lengths, held as one."""
+"""Ragged arrays: many of different lengths, held as one."""
 
 from __future__ import annotations
 

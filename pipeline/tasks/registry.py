@@ -22,7 +22,7 @@ LABEL_TYPES: list[LabelType] = [
     Entities("bio"),
     Entities("bioes"),
 ]
-"""Where several learn the same column for the same task, the first one is the default."""
+"""All label types; of several for the same task and column, the first one is the default."""
 
 STORED_BEFORE = {
     "class": "single_label",

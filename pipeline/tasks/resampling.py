@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Measure: TypeAlias = Callable[[Floats], Floats]
-"""From (examples, draws) weights to (draws,) scores, NaN where a draw leaves a score undefined."""
+"""Function from (examples, draws) weights to (draws,) scores, NaN where one is undefined."""
 
 LOWER_IS_BETTER = frozenset({"rmse"})
 

@@ -163,7 +163,7 @@ class Tags(LabelType):
     def shown(
         self, tags: Sequence[str | None], gold: Sequence[str], predicted: Sequence[str | None]
     ) -> Iterator[str]:
-        """What people read of a sentence's tags: those on which gold and prediction differ."""
+        """Tags of a sentence that are shown: those on which gold and prediction differ."""
         for tag, actual, guess in zip(tags, gold, predicted, strict=True):
             if actual != guess:
                 yield tag or NONE

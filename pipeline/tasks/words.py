@@ -29,7 +29,7 @@ class Words:
 
     @classmethod
     def of(cls, word_index: npt.NDArray[np.int32], words: int) -> Words:
-        """From the word that each token of a row belongs to, -1 for special tokens.
+        """Words from the word index of each token of a row, -1 for special tokens.
 
         Args:
             word_index: (tokens,) int32.

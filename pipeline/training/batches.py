@@ -1,4 +1,4 @@
-"""Which examples a step sees: shuffled, and of nearly equal length within a batch."""
+"""Batches of examples: shuffled, and of nearly equal length within a batch."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pipeline.training.states import TrainingStates, open_states
 
 @dataclass(frozen=True)
 class HeadInputs:
-    """What one head reads and learns.
+    """Inputs of one head: its resolved settings, layers, states and labelled dataset.
 
     Attributes:
         settings: of the head, with what follows from its label type.
@@ -61,13 +61,13 @@ class TrainingData:
         self._datasets: dict[tuple[str, str | None], LabelledDataset] = {}
 
     def of(self, labels: Labels) -> TrainingData:
-        """The same features with another label column, or another split; states stay open."""
+        """These features with another label column, or another split; states stay open."""
         other = TrainingData(labels, self.features, hash_cache=self._hash_cache, device=self.device)
         other._states = self._states
         return other
 
     def for_head(self, settings: HeadSettings) -> HeadInputs:
-        """What one head reads and learns: this is where its settings are taken apart.
+        """Inputs of one head: this is where its settings are taken apart.
 
         Raises:
             DataError: the task does not learn such labels; see ``HeadSettings.label_type``.

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FittedHead:
-    """What a training gives.
+    """Result of a training.
 
     Attributes:
         head: of the run with the best dev score, with the weights of its best epoch.
@@ -69,7 +69,7 @@ class TrainedSeed:
 
 @dataclass(frozen=True)
 class _Run:
-    """What is kept of every run until the best is known."""
+    """One run, kept until the best is known."""
 
     trained: TrainedSeed
     description: dict[str, Any]

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def rate_factor(step: int, *, steps: int, warmup: float, schedule: str) -> float:
-    """What the learning rate is multiplied by.
+    """Factor of the learning rate at a step.
 
     Args:
         step: steps done, from 0.

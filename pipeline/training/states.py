@@ -1,4 +1,4 @@
-"""Where training gets the states of its rows from.
+"""Sources of hidden states for training.
 
 On a CPU they stay in the store's files, which are mapped into memory: what is read once is kept by
 the system's page cache for as long as there is room, so that features that fit are read from disk
@@ -141,7 +141,7 @@ class HeldStates:
         return torch.cat([layer.index_select(0, index).float() for layer in self._layers], 1)
 
     def will_need(self, rows: npt.NDArray[np.int64]) -> None:
-        """Nothing: they are there."""
+        """No-op: the states are on the GPU already."""
 
 
 def _as_tensor(shard: npt.NDArray[np.generic]) -> Tensor:
