@@ -27,6 +27,7 @@ ROOMS = (
     "layer_study",
     "lineage",
     "setup",
+    "project",
 )
 """From the ground up: a room imports only rooms before it."""
 

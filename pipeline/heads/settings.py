@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from pipeline.core.errors import DataError
 from pipeline.core.params import Section
 from pipeline.heads.training_settings import TrainingSettings
-from pipeline.tasks.entities import Scheme
 from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.registry import Task, label_type_for, label_types_of_task
 
@@ -74,7 +73,7 @@ class HeadSettings(Section):
     combine: Combine = "concat"
     pooling: Pooling | None = None
     subwords: Subwords | None = None
-    scheme: Scheme | Literal["auto"] | None = AUTO
+    scheme: Literal["bio", "bioes", "auto"] | None = AUTO
     crf: bool | None = None
     recurrent: RecurrentSettings = RecurrentSettings()
     training: TrainingSettings = TrainingSettings()

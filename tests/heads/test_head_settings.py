@@ -89,7 +89,7 @@ def test_a_scheme_must_fit_the_label() -> None:
         (WORD, {"subwords": None}, "needs 'subwords'"),
         (WORD, {"subwords": "middle"}, "'first', 'last' or 'mean'"),
         (WORD, {"crf": None}, "'crf'"),
-        (WORD, {"scheme": "iob1"}, "'bio' or 'bioes'"),
+        (WORD, {"scheme": "iob1"}, "'bio', 'bioes' or 'auto'"),
         (WORD, {"scheme": None}, "entity_f1 needs a 'scheme': bio or bioes"),
         (TEXT, nested(TEXT, "recurrent", cell="rnn"), "lstm"),
         (TEXT, nested(TEXT, "recurrent", dropout=1.0), "less than 1"),

@@ -60,6 +60,15 @@ def test_the_default_parameters_are_valid(check: Callable[[Any], Result]) -> Non
     assert result.output == "params.yaml: valid (encoders 1, corpora 2, features 2, heads 4)\n"
 
 
+def test_a_head_of_three_lines_is_valid(check: Callable[[Any], Result]) -> None:
+    short = {key: TOPIC[key] for key in ("corpus", "features", "label", "task", "layers")}
+    entities = {key: ENTITIES[key] for key in short}
+    params = changed("heads.news_topic", short)
+    params["heads"]["tweet_entities"] = entities
+    result = check(params)
+    assert result.exit_code == 0, result.output
+
+
 def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
     result = check(changed("corpora.news.text_b", "summary"))
     assert result.exit_code == 0, result.output
@@ -148,7 +157,7 @@ MISTAKES = [
     ("heads.news_topic.training.epochs", "ten", "training.epochs: input should be a valid integer"),
     ("heads.news_topic.training.epochs", 2.5, "training.epochs: input should be a valid integer"),
     ("heads.news_topic.training.epochs", True, "training.epochs: input should be a valid integer"),
-    ("heads.news_topic.training.seeds", ..., "training.seeds: missing"),
+    ("heads.news_topic.label", ..., "heads.news_topic.label: missing"),
     ("heads.news_topic.training.seeds", [], "training.seeds: tuple should have at least 1 item"),
     ("heads.news_topic.training.seeds", [13, 13], "training: 'seeds' names a seed twice"),
     ("heads.news_topic.training.seeds", [-1], "training.seeds.0: input should be greater than"),
@@ -169,14 +178,14 @@ MISTAKES = [
         "entity_f1",
         "heads.news_topic: 'training.metric' of sequence_classification is one of macro_f1, acc",
     ),
-    ("heads.news_topic.combine", ..., "heads.news_topic.combine: missing"),
+    ("heads.news_topic.layers", ..., "heads.news_topic.layers: missing"),
     ("heads.news_topic.combine", "sum", "combine: input should be 'concat' or 'mix', not"),
-    ("heads.news_topic.recurrent.locked_dropout", ..., "recurrent.locked_dropout: missing"),
+    ("heads.news_topic.recurrent.locked_dropout", 1, "recurrent.locked_dropout: input should be"),
     ("heads.news_topic.training.learning_rate", float("nan"), "learning_rate: "),
     ("heads.news_topic.training.batch_size", 0, "batch_size: input should be greater than or"),
     ("heads.news_topic.recurrent.dropout", 1.0, "recurrent.dropout: input should be less than 1"),
     ("heads.news_topic.recurrent", [], "recurrent: "),
-    ("heads.news_topic.task", "ranking", "task: input should be 'sequence_classification'"),
+    ("heads.news_topic.task", "ranking", "task: must be one of sequence_classification"),
     ("heads.news_topic.task", "regression", "'training.metric' of regression is one of spearman"),
     (
         "heads.news_topic.task",
@@ -184,17 +193,16 @@ MISTAKES = [
         "heads.news_topic.task: multilabel_classification learns a label of kind 'classes'",
     ),
     ("heads.news_topic.pooling", None, "heads.news_topic: sequence_classification needs 'pooling'"),
-    ("heads.news_topic.pooling", ..., "heads.news_topic: sequence_classification needs 'pooling'"),
     ("heads.news_topic.pooling", "first", "pooling: input should be 'cls', 'last', 'mean', 'max'"),
     ("heads.news_topic.crf", False, "'subwords', 'scheme' and 'crf' are for token_classification"),
     ("heads.tweet_entities.pooling", "cls", "'pooling' must be null for token_classification"),
-    ("heads.tweet_entities.subwords", ..., "token_classification needs 'subwords' (first, last"),
+    ("heads.tweet_entities.subwords", None, "token_classification needs 'subwords' (first, last"),
     (
         "heads.tweet_entities.crf",
-        ...,
+        None,
         "token_classification needs 'subwords' (first, last or mean)",
     ),
-    ("heads.tweet_entities.scheme", "iob1", "scheme: input should be 'bio' or 'bioes', not"),
+    ("heads.tweet_entities.scheme", "iob1", "scheme: input should be 'bio', 'bioes' or 'auto', not"),
     ("heads.tweet_entities.scheme", None, "'training.metric' entity_f1 needs a 'scheme'"),
     (
         "heads.tweet_entities",
