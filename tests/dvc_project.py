@@ -104,7 +104,7 @@ def computed(output: str) -> list[int]:
 
 def make_project(folder: Path) -> Project:
     """Sixty rows of each sample, short texts, one epoch; nothing has run yet."""
-    for name in ("pipeline", "stages", "studies"):
+    for name in ("icehouse", "pipeline", "stages", "studies"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     for name in ("dvc.yaml", "tests/params.yaml", ".dvcignore"):

@@ -18,7 +18,7 @@ BLOCKS = [
 ]
 EXPERIMENTS, PREDICTIONS, CODE = (
     next(block.strip("\n") for block in BLOCKS if start in block)
-    for start in ("dvc exp run", "stages.predict", "import Predictor")
+    for start in ("dvc exp run", "stages.predict", "import icehouse")
 )
 
 
@@ -59,9 +59,9 @@ def test_new_text_is_answered_as_the_guide_says(clone: Project) -> None:
     (tags,) = (clone.folder / "tags.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(json.loads(tags)["tags"]) == len(text.split())
     # A head of one epoch may know no entity.
-    code = CODE.replace('.rows[0]["entities"]', '.rows[0]["tags"]')
+    code = CODE.replace('[0]["entities"]', '[0]["tags"]')
     assert code != CODE
     lines = code.splitlines()
-    last = next(n for n, line in enumerate(lines) if line.startswith("predictor("))
+    last = next(n for n, line in enumerate(lines) if line.startswith("icehouse."))
     lines[last] = f"print({lines[last]})"
     assert clone.run(sys.executable, "-c", "\n".join(lines)) == f"{json.loads(tags)['tags']}\n"
