@@ -90,7 +90,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * factor
             taken += 1
-            loss, count = _loss(head, states, train_split, members, device, weights)
+            logits, words = logits_of(head, states, train_split, members, device)
+            targets = _targets(train_split, members, device)
+            loss, count = head.loss(logits, targets, words, weights)
             if count == 0:
                 continue  # a batch whose words were all cut off teaches nothing
             mean = loss / count
@@ -141,18 +143,6 @@ def evaluate(
         for member, outputs in zip(members, outputs_of(head, logits, words), strict=True):
             results[member] = outputs
     return [outputs for outputs in results if outputs is not None], total / max(labels, 1)
-
-
-def _loss(
-    head: Head,
-    states: StatesSource,
-    split: Split,
-    members: npt.NDArray[np.int64],
-    device: torch.device,
-    weights: Tensor | None,
-) -> tuple[Tensor, float]:
-    logits, words = logits_of(head, states, split, members, device)
-    return head.loss(logits, _targets(split, members, device), words, weights)
 
 
 def _targets(split: Split, members: npt.NDArray[np.int64], device: torch.device) -> Tensor:
