@@ -1,5 +1,7 @@
 # make repro   build everything: data, features, heads, metrics
-# make test    run the tests
+# make test    run the tests, without the slow ones (ten minutes on two slow cores)
+# make test-all  run all of them, as CI does
+# make coverage  run all of them and tell which lines and branches none of them reaches
 # make check   format, lint and types, as CI does
 # make format  apply the formatter and safe fixes
 # make bench   run the benchmarks (make bench NAME=extract for one)
@@ -13,7 +15,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup repro test check format bench clean lock vega
+.PHONY: setup repro test test-all coverage check format bench clean lock vega
 .DEFAULT_GOAL := repro
 
 setup: $(INSTALLED)
@@ -32,9 +34,16 @@ repro: setup
 	@python -m stages.check
 	dvc repro
 
+PYTEST := python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 test: setup
-	python -m pytest --numprocesses auto --maxprocesses 4 \
-	  --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow"
+
+test-all: setup
+	$(PYTEST)
+
+coverage: setup
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 check: $(INSTALLED)
 	ruff format --check .
