@@ -13,6 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.lineage.content import folder_digest
 from pipeline.lineage.git import Git
 from pipeline.lineage.history import History
 from pipeline.lineage.upstream import Upstream
@@ -35,8 +36,9 @@ class Agreement:
     def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
         """What a commit has otherwise than the stages behind a file read it; names of files.
 
-        A file of a folder whose listing DVC's cache does not know is taken to agree, and so is a
-        folder that git has: what DVC calls its digest is of a listing that nothing keeps.
+        A folder that git has, as the code of a room, is compared by the listing that DVC would make
+        of the commit's tree. A file of a folder whose listing DVC's cache does not know is taken to
+        agree.
         """
         outs = {out.path: out.digest for stage in upstream.stages for out in stage.outs}
         known = outs | {item.path: item.digest for item in upstream.raw}
@@ -44,7 +46,7 @@ class Agreement:
         for stage in upstream.stages:
             for dep in stage.deps:
                 at_commit = self._listed(dep.path, known) or self._committed(commit, dep.path)
-                absent = at_commit is None and dep.path in from_git and not dep.is_folder
+                absent = at_commit is None and dep.path in from_git
                 if absent or at_commit not in {None, dep.digest}:
                     yield dep.path
             for file, values in stage.params.items():
@@ -63,9 +65,19 @@ class Agreement:
         return None
 
     def _committed(self, commit: str, path: str) -> str | None:
+        """The digest of a file or folder that git has at a commit, as DVC works it out."""
         blob = self._git.id_of(commit, path)
-        if blob is None:
+        if blob is not None:
+            return self._digest(blob)
+        tree = self._git.tree_of(commit, path)
+        if tree is None:
             return None
+        if tree not in self._hash_cache:
+            files = {name: self._digest(own) for name, own in self._git.blobs_of(tree).items()}
+            self._hash_cache[tree] = folder_digest(files)
+        return self._hash_cache[tree]
+
+    def _digest(self, blob: str) -> str:
         if blob not in self._hash_cache:
             data = self._git.data(blob)
             self._hash_cache[blob] = hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -143,6 +143,22 @@ class Git:
         header = self._ask(self._ids, f"{commit}:{self.prefix}{path}")
         return header[0] if header[1:2] == ["blob"] else None
 
+    def tree_of(self, commit: str, path: str) -> str | None:
+        """The tree at a path of a commit, if there is one."""
+        header = self._ask(self._ids, f"{commit}:{self.prefix}{path}")
+        return header[0] if header[1:2] == ["tree"] else None
+
+    def blobs_of(self, tree: str) -> dict[str, str]:
+        """The blobs in a tree at any depth, by their path in it; links and submodules are none."""
+        entries = (
+            entry.split("\t", 1) for entry in self.run("ls-tree", "-r", "-z", tree).split("\0")
+        )
+        return {
+            path: about.split(" ")[2]
+            for about, *(path,) in filter(lambda entry: len(entry) == 2, entries)
+            if about.startswith("100")
+        }
+
     def text(self, blob: str) -> str:
         """The text of a blob."""
         return self.data(blob).decode("utf-8", errors="replace")

@@ -174,12 +174,38 @@ def test_a_commit_that_is_not_what_its_lock_says_is_warned_of(
     assert any(line.startswith("warning: ") for line in describe(lineage, NOTHING))
 
 
-def test_a_folder_that_git_has_is_no_difference(made: Repository) -> None:
-    made.write("studies/README.md", "none yet")
-    made.stage("report", deps={"studies": "2" * 32 + ".dir"}, outs={"reports/index.html": "3" * 32})
+def room(made: Repository) -> str:
+    """A room of code, and its digest as DVC lists it: also of what is deeper and not ASCII."""
+    files = {"a.py": "one = 1\n", "assets/page.css": "b {}\n", "é.py": "two = 2\n"}
+    return folder_digest(
+        {path: made.write(f"pipeline/report/{path}", text) for path, text in files.items()}
+    )
+
+
+def test_a_room_that_is_as_stages_read_it_is_no_difference(made: Repository) -> None:
+    digest = room(made)
+    made.write(".gitignore", "__pycache__\n")
+    made.write("pipeline/report/__pycache__/a.pyc", "bytes")
+    made.stage("report", deps={"pipeline/report": digest}, outs={"reports/index.html": "3" * 32})
     made.commit("A report")
-    lineage = find(made, Content("3" * 32))
-    assert lineage.differences == ()
+    assert find(made, Content("3" * 32)).differences == ()
+
+
+def test_code_that_changed_in_a_room_beside_an_old_lock_is_a_difference(made: Repository) -> None:
+    made.stage(
+        "report", deps={"pipeline/report": room(made)}, outs={"reports/index.html": "3" * 32}
+    )
+    made.write("pipeline/report/assets/page.css", "b { color: red }\n")
+    made.commit("A report, and another style")
+    assert find(made, Content("3" * 32)).differences == ("pipeline/report",)
+
+
+def test_a_room_that_a_commit_lacks_is_a_difference(made: Repository) -> None:
+    made.stage(
+        "report", deps={"pipeline/gone": "2" * 32 + ".dir"}, outs={"reports/index.html": "3" * 32}
+    )
+    made.commit("A report of a room that is no more")
+    assert find(made, Content("3" * 32)).differences == ("pipeline/gone",)
 
 
 def test_new_raw_data_beside_an_old_lock_is_a_difference(made: Repository) -> None:
