@@ -6,7 +6,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    # Notebooks of before version 0.2 say `from pipeline.store import open_features`.
+    # Older notebooks say `from pipeline.store import open_features`.
     if name == "open_features":
         from pipeline.features.reader import open_features
 

@@ -283,3 +283,11 @@ def test_features_can_be_handed_to_another_process(features):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         states = pool.submit(features.states, "s3", layer=3).result(timeout=60)
     np.testing.assert_array_equal(states, expected)
+
+
+def test_open_features_is_found_where_older_notebooks_look_for_it() -> None:
+    from pipeline import store
+
+    assert store.open_features is open_features
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        store.nothing  # noqa: B018
