@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-CODE = ("pipeline", "stages", "studies", "dvc.yaml", "params.yaml", ".dvcignore")
+CODE = ("icehouse", "pipeline", "stages", "studies", "dvc.yaml", "params.yaml", ".dvcignore")
 
 
 def copy_project(folder: Path) -> None:
