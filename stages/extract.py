@@ -9,7 +9,7 @@ import click
 
 from pipeline.core.command import PARAMS, LongCommand
 from pipeline.core.environment import project_root, store_path
-from pipeline.core.files import readable_json, sha256_file, write_text
+from pipeline.core.files import readable_json, remove_temporaries, sha256_file, write_text
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.extraction.run import extract
@@ -26,6 +26,7 @@ from pipeline.extraction.settings import FeaturesSettings
 def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_path: Path) -> None:
     """Writes features NAME: the hidden states of every text at the chosen layers."""
     settings = ParamsFile(params_path).section(FeaturesSettings, "features", name)
+    remove_temporaries(report.parent, report.name)
     counts = extract(
         partial(read_texts, texts),
         texts_sha256=sha256_file(texts / TEXTS),

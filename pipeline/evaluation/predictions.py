@@ -59,13 +59,13 @@ def read_head_runs(path: Path) -> HeadRuns:
         settings = head["settings"]
         runs = HeadRuns(
             label=settings["label"],
-            label_type=label_type_named(head.get("label_type", head.get("kind"))),
+            label_type=label_type_named(str(head.get("label_type", head.get("kind")))),
             seeds=tuple(settings["training"]["seeds"]),
             kept=Run(head["fold"], head["seed"]),
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    except (KeyError, TypeError, ValueError):
+    except (DataError, KeyError, TypeError, ValueError):
         raise DataError(f"{path}: is damaged, or of another version; run `dvc repro`") from None
     return runs
 

@@ -87,6 +87,7 @@ def start_training(project: Path, *, moment: str | None = None) -> BaseProcess:
 
 
 def _train(project: Path, moment: str | None) -> None:
+    from pipeline.training import save
     from stages import train
 
     os.chdir(project)
@@ -95,20 +96,20 @@ def _train(project: Path, moment: str | None) -> None:
     elif moment == "weights":
         _replace("pipeline.heads.checkpoint", "readable_json", _die)
     elif moment == "description":
-        _replace(train, "save_head", _then_die(train.save_head))
+        _replace(save, "save_head", _then_die(save.save_head))
     elif moment == "predictions":
-        _replace(train, "canonical_json", _die)
+        _replace(save, "canonical_json", _die)
     elif moment is not None:
         done = MOMENTS.index(moment) - MOMENTS.index("model")
         written = iter(range(done))
-        original = train._write_csv
+        original = train.write_text
 
         def write(*arguments: Any) -> None:
             if next(written, None) is None:
                 _die()
             original(*arguments)
 
-        _replace(train, "_write_csv", write)
+        _replace(train, "write_text", write)
     outputs = [("--out", "model"), ("--history", "history.csv"), ("--scores", "scores.csv")]
     arguments = ["h", "--labels", "labels", "--features", "features", "--layers", "layers.csv"]
     arguments += [part for output in outputs for part in output]

@@ -38,14 +38,15 @@ def prepare(folder: Path, kind: str, gold: list[Any], rows: list[dict[str, Any]]
     for seed in (13, 14):
         write_lines(folder / "model" / "predictions" / f"seed_{seed}.jsonl", predicted)
     write_lines(folder / "probe.jsonl", predicted)
-    write_head(folder / "model" / "head.json", seed=14)
+    write_head(folder / "model" / "head.json", seed=14, kind=kind)
 
 
-def write_head(path: Path, *, seed: int | None, fold: int | None = None) -> None:
+def write_head(
+    path: Path, *, seed: int | None, fold: int | None = None, kind: str = "class"
+) -> None:
     settings = {"label": "topic", "training": {"seeds": [13, 14]}}
-    path.write_text(
-        json.dumps({"fold": fold, "seed": seed, "settings": settings}), encoding="utf-8"
-    )
+    head = {"fold": fold, "seed": seed, "kind": kind, "settings": settings}
+    path.write_text(json.dumps(head), encoding="utf-8")
 
 
 def sure(label: str) -> dict[str, Any]:

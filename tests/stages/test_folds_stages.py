@@ -29,7 +29,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def run(folder: Path, stage: Any, **options: str) -> str:
     given = [word for name, path in options.items() for word in (f"--{name}", str(folder / path))]
-    arguments = ["beasts", *given, "--params", str(folder / "params.yaml")]
+    arguments = ["beasts", *given]
     result = CliRunner().invoke(stage, arguments, env={"FEATURE_STORE": str(folder / "store")})
     assert result.exit_code == 0, result.output
     return result.output
@@ -39,8 +39,9 @@ def run_all(folder: Path, out: str) -> tuple[dict[str, bytes], list[str]]:
     """What the stages write, and what evaluate and the probe say."""
     reports = {name: f"{out}/{name}.csv" for name in ("history", "scores", "layers")}
     data = {"labels": "labels", "features": "features"}
-    run(folder, train, **data, **reports, out=f"{out}/model")
-    said = run(folder, probe, **data, out=f"{out}/probe")
+    params = {"params": "params.yaml"}
+    run(folder, train, **data, **reports, **params, out=f"{out}/model")
+    said = run(folder, probe, **data, **params, out=f"{out}/probe")
     said += run(
         folder,
         evaluate,
