@@ -180,7 +180,7 @@ MISTAKES = [
     ),
     ("heads.news_topic.layers", ..., "heads.news_topic.layers: missing"),
     ("heads.news_topic.combine", "sum", "combine: input should be 'concat' or 'mix', not"),
-    ("heads.news_topic.recurrent.locked_dropout", 1, "recurrent.locked_dropout: input should be"),
+    ("heads.news_topic.recurrent.locked_dropout", 1, "recurrent.locked_dropout: input"),
     ("heads.news_topic.training.learning_rate", float("nan"), "learning_rate: "),
     ("heads.news_topic.training.batch_size", 0, "batch_size: input should be greater than or"),
     ("heads.news_topic.recurrent.dropout", 1.0, "recurrent.dropout: input should be less than 1"),
