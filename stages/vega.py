@@ -16,6 +16,14 @@ from pipeline.core.files import write_text
 VEGA_LITE = "6.4"
 GLOBALS = "window.vegaEmbed = vegaEmbed;"
 
+NOTICE = """/*!
+ * Vega {vega}, Vega-Lite {vega_lite} and Vega-Embed {vega_embed}, with the packages that they use.
+ * Copyright (c) 2015-2023, University of Washington Interactive Data Lab, and others.
+ * Licences: BSD-3-Clause; parts of it ISC, MIT, Apache-2.0, 0BSD or public domain.
+ * Their texts are in Icehouse's pipeline/report/assets/LICENSE.vega.txt.
+ */
+"""
+
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -45,13 +53,17 @@ th, td {{ padding: .25rem .75rem .25rem 0; text-align: left }}
 def main(script: Path, template: Path) -> None:
     """Writes the script of Vega, Vega-Lite and Vega-Embed, and with it a page for `dvc plots`."""
     try:
-        from vl_convert import javascript_bundle
+        from vl_convert import get_vega_embed_version, get_vega_version, javascript_bundle
     except ModuleNotFoundError:
         raise MachineError(
             "there is no package vl_convert; `pip install vl-convert-python`"
         ) from None
     # In a function of its own: the bundle's short names would be those of every other script.
-    vega = f"(() => {{\n{javascript_bundle(GLOBALS, VEGA_LITE)}\n}})();\n"
+    code = f"(() => {{\n{javascript_bundle(GLOBALS, VEGA_LITE)}\n}})();\n"
+    notice = NOTICE.format(
+        vega=get_vega_version(), vega_lite=VEGA_LITE, vega_embed=get_vega_embed_version()
+    )
+    vega = notice + code
     write_text(script, vega)
     write_text(template, dvc_page(vega))
     click.echo(f"{script} and {template}: Vega-Lite {VEGA_LITE}, {len(vega) / 1e6:.2f} MB each")

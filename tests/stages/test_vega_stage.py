@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -24,6 +25,19 @@ def test_the_files_in_the_repository_are_what_the_package_gives(tmp_path: Path) 
     script, template = write(tmp_path)
     assert script.read_bytes() == (ROOT / "pipeline/report/assets/vega.js").read_bytes()
     assert template.read_bytes() == (ROOT / ".dvc/plots.html").read_bytes()
+
+
+def test_the_library_names_its_licences_and_their_texts_lie_beside_it() -> None:
+    assets = ROOT / "pipeline/report/assets"
+    notice = (assets / "vega.js").read_text(encoding="utf-8").partition("*/")[0]
+    assert notice.startswith("/*!")
+    assert "BSD-3-Clause" in notice
+    assert "pipeline/report/assets/LICENSE.vega.txt" in notice
+    texts = (assets / "LICENSE.vega.txt").read_text(encoding="utf-8")
+    for name, version in re.findall(r"(Vega[-\w]*) ([\d.]+\d)", notice):
+        assert f"\n{name.lower()} {version}" in texts, (
+            "its packages changed: look at their licences"
+        )
 
 
 def test_the_template_of_dvc_has_its_places_and_loads_nothing() -> None:
