@@ -81,7 +81,7 @@ def test_litter_in_a_folder_changes_no_digest_and_is_not_for_git(project: Path) 
 
 
 def test_nothing_that_git_tracks_is_ignored() -> None:
-        if not (ROOT / ".git").exists():
+    if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--ignored", "--exclude-per-directory=.gitignore"],
