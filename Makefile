@@ -6,7 +6,7 @@
 # make format  apply the formatter and safe fixes
 # make bench   run the benchmarks (make bench NAME=extract for one)
 # make clean   remove what make built here, except .features and DVC's cache
-# make lock    resolve the dependencies anew into requirements/lock.txt
+# make lock    resolve the dependencies anew into the lock files of requirements/
 # make vega    copy the plotting library anew from its package, after raising its version
 
 SHELL := /bin/bash
@@ -14,6 +14,8 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 INSTALLED := $(VENV)/.installed
+# Without dependencies: the lock files list all of them.
+PIP := python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .PHONY: setup repro test test-all coverage check format bench clean lock vega
 .DEFAULT_GOAL := repro
@@ -21,12 +23,14 @@ INSTALLED := $(VENV)/.installed
 setup: $(INSTALLED)
 	@python -m stages.samples
 
-$(INSTALLED): requirements/lock.txt requirements/samples.txt pyproject.toml
+$(INSTALLED): $(addprefix requirements/,lock.txt torch.txt torch-cpu.txt samples.txt) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "icehouse: $(PYTHON) is older than 3.11; use make PYTHON=python3.11"; exit 2; }
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	python -m pip install --quiet --disable-pip-version-check -r requirements/lock.txt
-	python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/samples.txt
+	$(PIP) -r requirements/lock.txt
+	$(PIP) -r requirements/torch-cpu.txt 2>/dev/null || \
+	  { echo "no CPU build of torch is at hand: taking PyPI's"; $(PIP) -r requirements/torch.txt; }
+	$(PIP) -r requirements/samples.txt
 	python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -55,8 +59,7 @@ format: $(INSTALLED)
 	ruff check --fix .
 
 bench: setup
-	python -m pip install --quiet --disable-pip-version-check \
-	  -r requirements/peers.txt -c requirements/lock.txt
+	$(PIP) -r requirements/peers.txt
 	python -m benchmarks $(NAME)
 
 clean:
@@ -64,14 +67,10 @@ clean:
 	rm -rf reports/mistakes reports/index.html dvc_plots
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 
-# CUDA packages are left to whichever build of torch pip finds: it pins them itself.
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv==0.13.9
-	( echo "# Made by make lock; do not edit."; \
-	  env -u PIP_FIND_LINKS $(VENV)-lock/bin/uv pip compile pyproject.toml --group dev --universal \
-	    --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet \
-	  | grep -vE '^(nvidia-|cuda-|triton)' ) > requirements/lock.txt
+	$(VENV)-lock/bin/python requirements/lock.py $(VENV)-lock/bin/uv
 	rm -rf $(VENV)-lock
 
 vega: $(INSTALLED)
