@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from dvc_project import Project, computed, ran
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def first(pushed: Project) -> Project:

@@ -12,6 +12,8 @@ import pytest
 from dvc_project import Project, ran
 from import_graph import ROOT
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (ROOT / "docs" / "guides" / "heads.md").read_text(encoding="utf-8")
 BLOCKS = [
     textwrap.dedent(block) for block in re.findall(r"(?:^(?: {4}.*)?\n)+", GUIDE, re.MULTILINE)

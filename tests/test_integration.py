@@ -13,6 +13,8 @@ import pytest
 from conftest import write_tiny_bert
 from dvc_project import Project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def project(pushed: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:

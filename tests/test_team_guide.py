@@ -11,6 +11,8 @@ from console import matches
 from dvc_project import Project
 from import_graph import ROOT
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (ROOT / "docs" / "guides" / "team.md").read_text(encoding="utf-8")
 SECRET = "wJalrXUtnFEMI/EXAMPLE"  # noqa: S105  (that of no one)
 

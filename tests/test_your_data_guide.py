@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 from pipeline.ingest.settings import CorpusSettings
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
 
 

@@ -14,6 +14,8 @@ from tracked import digests
 from pipeline.features.hash_cache import HashCache
 from pipeline.store.local import all_stores
 
+pytestmark = pytest.mark.slow
+
 SENTENCES = random_sentences(150)
 
 

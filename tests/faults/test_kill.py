@@ -11,6 +11,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from conftest import random_sentences
 from interrupted import start
 from pipelines import labelled, prepared
@@ -19,6 +20,8 @@ from tracked import digests
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.store.local import LocalStore, all_stores
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("ICEHOUSE_KILLS", "15"))
 SENTENCES = random_sentences(250)

@@ -17,6 +17,8 @@ from tracked import digests
 
 from pipeline.heads.checkpoint import load_head
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("ICEHOUSE_KILLS", "3"))
 OUTPUTS = ("model", "history.csv", "scores.csv", "layers.csv")
 Outputs = dict[str, str]

@@ -31,6 +31,7 @@ FLAGS = (
     "--host-resolver-rules=MAP\t*\t~NOTFOUND"
 )
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.loopback,
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER),

@@ -202,7 +202,11 @@ MISTAKES = [
         None,
         "token_classification needs 'subwords' (first, last or mean)",
     ),
-    ("heads.tweet_entities.scheme", "iob1", "scheme: input should be 'bio', 'bioes' or 'auto', not"),
+    (
+        "heads.tweet_entities.scheme",
+        "iob1",
+        "scheme: input should be 'bio', 'bioes' or 'auto'",
+    ),
     ("heads.tweet_entities.scheme", None, "'training.metric' entity_f1 needs a 'scheme'"),
     (
         "heads.tweet_entities",

@@ -13,6 +13,8 @@ from tracked import flip
 
 from pipeline.core.files import md5_file
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clone(pushed: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:

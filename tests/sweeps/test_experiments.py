@@ -18,6 +18,8 @@ from import_graph import ROOT
 from pipeline.sweeps.experiments import overrides
 from pipeline.sweeps.results import TrialRecord
 
+pytestmark = pytest.mark.slow
+
 SWEEP: dict[str, Any] = {
     "head": "tweet_entities",
     "trials": 3,

@@ -78,7 +78,9 @@ def test_a_head_learns_is_saved_scored_shown_and_asked(
     save_head(tmp_path, fitted.head, fitted.description)
     loaded, _ = load_head(tmp_path, device=torch.device("cpu"))
     assert loaded.names == fitted.head.names
-    answers = Predictor.of_folder(tmp_path, tiny_encoder, device=torch.device("cpu"))(list(texts.values()))
+    answers = Predictor.of_folder(tmp_path, tiny_encoder, device=torch.device("cpu"))(
+        list(texts.values())
+    )
     found = dict(zip(texts, answers.rows, strict=True))
     assert {row_id: {"value": rows[row_id]["value"]} for row_id in rows} == {
         row_id: found[row_id] for row_id in rows
