@@ -30,6 +30,7 @@ _RIVALS = {"baseline": "baseline", "probe": "linear probe"}
 _DETAILS = ("per_class", "per_label", "per_tag", "per_type")
 _NOT_OTHERS = ("examples", *_RIVALS, *_DETAILS)
 
+
 @dataclass(frozen=True)
 class HeadView:
     """A head in the page.
