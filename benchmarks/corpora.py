@@ -73,10 +73,8 @@ def extract_default(
     features: str,
     store: Path,
     out: Path,
-    say: list[str] | None = None,
 ) -> None:
     """Extracts a corpus with the settings of a features row of ``params.yaml``."""
-    lines = [] if say is None else say
     extract(
         lambda: read_texts(corpus),
         texts_sha256=sha256_file(corpus / TEXTS),
@@ -85,7 +83,6 @@ def extract_default(
         store_root=store,
         project=corpus,  # no DVC project: nothing is adopted
         out=out,
-        say=lines.append,
     )
 
 

@@ -19,7 +19,7 @@ from benchmarks.corpora import (
     with_word,
     write_corpus,
 )
-from benchmarks.measure import Bar, interleaved, report, table
+from benchmarks.measure import Bar, collected_logs, interleaved, report, table
 from pipeline.core.environment import use_threads
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS
@@ -83,15 +83,14 @@ class Corpus:
 
     def extract(self, store: Path, out: str = "features") -> None:
         """Extracts with a store, in whatever state that is."""
-        said: list[str] = []
-        extract_default(
-            self.folder,
-            self.encoder,
-            features="news",
-            store=store,
-            out=self.folder / out,
-            say=said,
-        )
+        with collected_logs() as said:
+            extract_default(
+                self.folder,
+                self.encoder,
+                features="news",
+                store=store,
+                out=self.folder / out,
+            )
         found = re.search(r"(\d+) rows \(\d+ tokens\) to compute", " ".join(said))
         self.rows_computed = int(found[1]) if found else -1
 

@@ -113,7 +113,6 @@ def make_work(folder: Path, encoder: Path, *, head: str, examples: int) -> Work:
         store_root=folder / "store",
         project=folder,
         out=folder / "features",
-        say=str,
     )
     features = open_features(folder / "features")
     labels = read_labels(folder / "labels", settings.label)

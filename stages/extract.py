@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand, echo_logs
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.files import readable_json, remove_temporaries, sha256_file, write_text
 from pipeline.core.params import ParamsFile
@@ -27,16 +27,16 @@ def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_
     """Writes features NAME: the hidden states of every text at the chosen layers."""
     settings = ParamsFile(params_path).section(FeaturesSettings, "features", name)
     remove_temporaries(report.parent, report.name)
-    counts = extract(
-        partial(read_texts, texts),
-        texts_sha256=sha256_file(texts / TEXTS),
-        encoder_folder=encoder,
-        settings=settings,
-        store_root=store_path(),
-        project=project_root(),
-        out=out,
-        say=lambda line: click.echo(f"features {name}: {line}"),
-    )
+    with echo_logs(f"features {name}: "):
+        counts = extract(
+            partial(read_texts, texts),
+            texts_sha256=sha256_file(texts / TEXTS),
+            encoder_folder=encoder,
+            settings=settings,
+            store_root=store_path(),
+            project=project_root(),
+            out=out,
+        )
     write_text(report, readable_json(counts))
 
 

@@ -148,14 +148,14 @@ def _random_init_features(
     from pipeline.layer_study.random_init import extract_random_init
 
     row = params.section(FeaturesSettings, "features", head.features)
-    folder = extract_random_init(
-        row,
-        texts=data / "text" / head.corpus,
-        encoder=data / "encoders" / row.encoder,
-        cache=cache,
-        project=project_root(),
-        say=lambda line: click.echo(f"random init of features {head.features}: {line}"),
-    )
+    with echo_logs(f"random init of features {head.features}: "):
+        folder = extract_random_init(
+            row,
+            texts=data / "text" / head.corpus,
+            encoder=data / "encoders" / row.encoder,
+            cache=cache,
+            project=project_root(),
+        )
     return open_features(folder)
 
 

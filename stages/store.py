@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from pipeline.core.command import PARAMS, StageCommand, complete_rows
+from pipeline.core.command import PARAMS, StageCommand, complete_rows, echo_logs
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.errors import ParameterError, StoreError
 from pipeline.core.files import sha256_file
@@ -121,7 +121,7 @@ def gc(dry_run: bool) -> None:
     if not root.is_dir():
         click.echo(f"{root}: there is no store yet")
         return
-    with only_writer(root, "store gc", click.echo):
+    with echo_logs(), only_writer(root, "store gc"):
         files, size = collect_garbage(all_stores(root), folders, dry_run=dry_run)
         if not dry_run:
             (root / CACHE_FILE).unlink(missing_ok=True)
@@ -196,26 +196,24 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
             continue
         settings, texts, encoder = _sources(params, folder.name)
         texts_sha256 = sha256_file(texts / TEXTS)
-        say = partial(_say, folder.name)
-        repair_features(
-            folder,
-            texts_sha256=texts_sha256,
-            store_root=store_path(),
-            cached=cached,
-            hash_cache=hash_cache,
-            extract=partial(
-                extract,
-                partial(read_texts, texts),
+        with echo_logs(f"features {folder.name}: "):
+            repair_features(
+                folder,
                 texts_sha256=texts_sha256,
-                encoder_folder=encoder,
-                settings=settings,
                 store_root=store_path(),
-                project=project_root(),
-                say=say,
-            ),
-            say=say,
-        )
-    with only_writer(store_path(), "store verify --repair", click.echo):
+                cached=cached,
+                hash_cache=hash_cache,
+                extract=partial(
+                    extract,
+                    partial(read_texts, texts),
+                    texts_sha256=texts_sha256,
+                    encoder_folder=encoder,
+                    settings=settings,
+                    store_root=store_path(),
+                    project=project_root(),
+                ),
+            )
+    with echo_logs(), only_writer(store_path(), "store verify --repair"):
         for store in all_stores(store_path(), hash_cache):
             for shard, file in list(store.files()):
                 if not store.holds(shard, file):
@@ -241,7 +239,7 @@ def _recompute(folder: Path, params: ParamsFile, count: int) -> None:
             "encoder are not those that it was made of, or the machine computes wrongly"
         )
     how = "bit for bit" if result.same_machine else "within the precision (other machines computed)"
-    _say(folder.name, f"{result.rows} rows computed afresh agree {how}")
+    click.echo(f"features {folder.name}: {result.rows} rows computed afresh agree {how}")
 
 
 def _sources(params: ParamsFile, name: str) -> tuple[FeaturesSettings, Path, Path]:
@@ -262,10 +260,6 @@ def _sources(params: ParamsFile, name: str) -> tuple[FeaturesSettings, Path, Pat
 
 def _ignore(_: int) -> None:
     """Progress of what takes no time: it was read a moment ago."""
-
-
-def _say(name: str, line: str) -> None:
-    click.echo(f"features {name}: {line}")
 
 
 if __name__ == "__main__":

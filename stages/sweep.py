@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,9 @@ def main(
     )
     data = open_()
     head = data.for_head(head).settings  # what is wrong with all trials is told before the first
-    with only_writer(folder, f"a sweep of {name}", partial(click.echo, err=True)):
+    with ExitStack() as stack:
+        with echo_logs(err=True):  # for whom it waits, and not how each trial's training goes
+            stack.enter_context(only_writer(folder, f"a sweep of {name}"))
         study = Study(
             folder,
             sweep,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,6 @@ def extracted(
     encoder: Path,
     *,
     store: Path | None = None,
-    say: Callable[[str], object] = str,
     **settings: Any,
 ) -> Path:
     """Extracts the prepared corpus in ``folder`` into ``folder/features``."""
@@ -120,7 +119,6 @@ def extracted(
         store_root=store or folder / "store",
         project=folder,
         out=folder / "features",
-        say=say,
     )
     return folder / "features"
 

@@ -121,13 +121,14 @@ class _PlainErrors(io.TextIOBase):
 
 
 @contextmanager
-def echo_logs(prefix: str = "") -> Iterator[None]:
+def echo_logs(prefix: str = "", *, err: bool = False) -> Iterator[None]:
     """Print what the pipeline logs while the block runs, a line per record, on standard output.
 
     Args:
         prefix: what each line starts with, as ``head news_topic: ``.
+        err: whether to print on standard error instead.
     """
-    handler = _EchoHandler(prefix)
+    handler = _EchoHandler(prefix, err=err)
     logger = logging.getLogger("pipeline")
     level = logger.level
     logger.addHandler(handler)
@@ -142,9 +143,10 @@ def echo_logs(prefix: str = "") -> Iterator[None]:
 class _EchoHandler(logging.Handler):
     """Handler that prints messages as click does, to whatever standard output is at the moment."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, *, err: bool) -> None:
         super().__init__()
         self._prefix = prefix
+        self._err = err
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{self._prefix}{record.getMessage()}")
+        click.echo(f"{self._prefix}{record.getMessage()}", err=self._err)

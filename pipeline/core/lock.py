@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 LOCK = "lock"
 _POLL_SECONDS = 0.2
@@ -18,15 +21,15 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL)
 
 
 @contextmanager
-def only_writer(root: Path, purpose: str, say: Callable[[str], object]) -> Iterator[None]:
-    """Holds the lock of a store while the block runs.
+def only_writer(root: Path, purpose: str) -> Iterator[None]:
+    """Hold the lock of a store while the block runs.
 
-    The system lets go of it when its holder ends, however it ends: a dead holder blocks nobody.
+    For whom this process waits is logged once, and so is a file system without locks. The system
+    lets go of it when its holder ends, however it ends: a dead holder blocks nobody.
 
     Args:
         root: the store.
         purpose: what the holder does, for those who wait.
-        say: told once whom this process waits for, or that the file system knows no locks.
     """
     root.mkdir(parents=True, exist_ok=True)
     descriptor = _open(root / LOCK)
@@ -38,13 +41,17 @@ def only_writer(root: Path, purpose: str, say: Callable[[str], object]) -> Itera
                 break
             except BlockingIOError:
                 if not waiting:
-                    say(f"waiting for {_holder(root / LOCK)}, which is writing to {root}")
+                    logger.info(
+                        "waiting for %s, which is writing to %s", _holder(root / LOCK), root
+                    )
                     waiting = True
                 time.sleep(_POLL_SECONDS)
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
-                say(f"{root}: its file system knows no locks; keep to one extraction at a time")
+                logger.info(
+                    "%s: its file system knows no locks; keep to one extraction at a time", root
+                )
                 break
         _sign(descriptor, purpose)
         yield

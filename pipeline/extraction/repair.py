@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from pipeline.store.dvc_cache import CachedFolder
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
 
+logger = logging.getLogger(__name__)
+
 _WORKPLACE = ".repair"
 
 
@@ -28,7 +31,6 @@ def repair_features(
     cached: CachedFolder | None,
     hash_cache: HashCache,
     extract: Callable[..., object],
-    say: Callable[[str], object],
 ) -> None:
     """Replaces a features row by one that extraction makes of what is intact.
 
@@ -42,7 +44,6 @@ def repair_features(
         cached: what DVC tracks of the row.
         hash_cache: freshly read.
         extract: extracts the row into the folder given as ``out``.
-        say: told what was replaced.
 
     Raises:
         StoreError: the texts have changed since, or what was computed is not, bit for bit, what
@@ -56,7 +57,7 @@ def repair_features(
             )
         store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], hash_cache)
         names = [name for name, _ in before.digests()]
-        with only_writer(store_root, f"repair of {folder.name}", say):
+        with only_writer(store_root, f"repair of {folder.name}"):
             adopt_files(store, before, {name: folder / name for name in names}, Linker())
     fresh = folder.parent / _WORKPLACE / folder.name
     try:
@@ -69,7 +70,7 @@ def repair_features(
     for name, path in (cached.files if cached else {}).items():
         if path.is_file() and md5_file(path) != path.parent.name + path.name:
             Linker().link(folder / name, path)
-            say(f"{path}: mended")
+            logger.info("%s: mended", path)
 
 
 def _manifest(folder: Path) -> Manifest | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,10 @@ from pipeline.store.local import LocalStore
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder
 
-Say = Callable[[str], object]
+logger = logging.getLogger(__name__)
 
 _SAMPLED_FROM = 20_000
-"""Tokens to compute from which on the time is worth knowing before."""
+"""Print a time estimate above this many tokens."""
 
 
 def extract(
@@ -53,7 +54,6 @@ def extract(
     store_root: Path,
     project: Path,
     out: Path,
-    say: Say,
 ) -> dict[str, Any]:
     """Writes the features of a corpus into ``out``, computing only what the store lacks.
 
@@ -65,7 +65,6 @@ def extract(
         store_root: the local feature store.
         project: the main checkout, whose DVC cache may hold shards.
         out: the folder to write.
-        say: told the plan and the outcome, a line at a time.
 
     Returns:
         Counts of rows, tokens and truncation, the same whatever the store held.
@@ -84,7 +83,7 @@ def extract(
     device, threads = choose_device(), use_threads()
     tokenizer = tokenizer_of(encoder_folder, recipe)
     rows = read_rows(texts, recipe)
-    with only_writer(store_root, f"features {out.name}", say):
+    with only_writer(store_root, f"features {out.name}"):
         store = LocalStore.of(store_root, recipe)
         store.sweep()
         remove_temporaries(out.parent, out.name)
@@ -103,11 +102,12 @@ def extract(
         tokens = sum(item.tokens for item in work)
         size = sum(item.bytes for item in work)
         refuse_full_disk(store_root, size)
-        _say_plan(plan, work, layers, len(adopted), say)
-        say(
-            f"{_size(size)} to write, "
-            f"{_size(bytes_new_to_dvc(plan, work, store, layers))} new to DVC's cache, "
-            f"{_size(free_bytes(store_root))} free"
+        _log_plan(plan, work, layers, len(adopted))
+        logger.info(
+            "%s to write, %s new to DVC's cache, %s free",
+            _size(size),
+            _size(bytes_new_to_dvc(plan, work, store, layers)),
+            _size(free_bytes(store_root)),
         )
         if tokens:
             expected = "a moment"
@@ -117,7 +117,7 @@ def extract(
                 )
                 expected = f"about {_duration(rate * tokens)}"
             where = describe_device(device, threads)
-            say(f"computing in {recipe.compute_dtype} on {where}, {expected}")
+            logger.info("computing in %s on %s, %s", recipe.compute_dtype, where, expected)
         with tqdm(
             total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding"
         ) as bar:
@@ -137,7 +137,7 @@ def extract(
                 },
                 progress=bar.update,
             )
-        _mend_damaged(store, dvc_cache, linker, say)
+        _repair_damaged(store, dvc_cache, linker)
         assemble(
             out,
             plan=plan,
@@ -150,8 +150,8 @@ def extract(
             linker=linker,
         )
     if linker.copied_bytes:
-        say(f"{_size(linker.copied_bytes)} copied, not linked: {linker.reason}")
-    say(f"done in {time.perf_counter() - begin:.1f} s")
+        logger.info("%s copied, not linked: %s", _size(linker.copied_bytes), linker.reason)
+    logger.info("done in %.1f s", time.perf_counter() - begin)
     return {"layers": layers, **plan.report()}
 
 
@@ -199,32 +199,37 @@ def resolve_layers(layers: tuple[int, ...], snapshot: EncoderSnapshot) -> list[i
     return sorted(resolved)
 
 
-def _say_plan(
-    plan: RowPlan, work: Sequence[ShardWork], layers: Sequence[int], adopted: int, say: Say
+def _log_plan(
+    plan: RowPlan, work: Sequence[ShardWork], layers: Sequence[int], adopted: int
 ) -> None:
     rows = sum(len(item.compute) for item in work)
     tokens = sum(item.tokens for item in work)
-    say(
-        f"{len(plan.keys)} rows, {plan.tokens} tokens, layers {', '.join(map(str, layers))}: "
-        f"{len(plan.keys) - rows} rows stored, {rows} rows ({tokens} tokens) to compute"
+    logger.info(
+        "%d rows, %d tokens, layers %s: %d rows stored, %d rows (%d tokens) to compute",
+        len(plan.keys),
+        plan.tokens,
+        ", ".join(map(str, layers)),
+        len(plan.keys) - rows,
+        rows,
+        tokens,
     )
     if adopted:
-        say(f"{adopted} shards adopted from DVC's cache")
+        logger.info("%d shards adopted from DVC's cache", adopted)
 
 
-def _mend_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker, say: Say) -> None:
-    """Says what the store had damaged, and mends DVC's copy of what is whole again.
+def _repair_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker) -> None:
+    """Log what the store had damaged, and repair DVC's copy of what is whole again.
 
     Otherwise DVC would find the content in its cache, and give the damaged file back.
     """
     for shard, file in store.damaged:
         path = store.path(shard, file)
         if store.holds(shard, file):
-            say(f"{shard}/{file} was damaged and has been made anew")
+            logger.info("%s/%s was damaged and has been made anew", shard, file)
             if mended := dvc_cache.mend(path, linker):
-                say(f"{mended}: was damaged, mended")
+                logger.info("%s: was damaged, mended", mended)
         elif path.exists():
-            say(f"{path}: is damaged; `python -m stages.store verify` tells more")
+            logger.info("%s: is damaged; `python -m stages.store verify` tells more", path)
 
 
 def _size(count: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,17 +32,15 @@ def extract_random_init(
     encoder: Path,
     cache: Path,
     project: Path,
-    say: Callable[[str], object],
 ) -> Path:
     """Extracts features with random weights; what an earlier call left is taken over.
 
     Args:
-        settings: of the features whose floor is wanted.
+        settings: of the features to compare with.
         texts: folder of the corpus's texts.
         encoder: the materialised encoder whose shape and tokenizer are taken.
         cache: a folder for all of it; it may be removed at any time.
         project: root of the project.
-        say: told the progress, a line at a time.
 
     Returns:
         The folder of the features.
@@ -60,7 +57,6 @@ def extract_random_init(
         store_root=cache / "store",
         project=project,
         out=cache / "features",
-        say=say,
     )
     return cache / "features"
 

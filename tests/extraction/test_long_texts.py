@@ -57,7 +57,6 @@ def features_of(
         store_root=folder / "store",
         project=folder,
         out=folder / "features",
-        say=str,
     )
     return open_features(folder / "features"), report
 

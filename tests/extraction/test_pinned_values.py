@@ -53,7 +53,6 @@ def compute(encoder: Path, folder: Path) -> dict[str, Any]:
         store_root=folder / "store",
         project=folder,
         out=folder / "features",
-        say=str,
     )
     features = open_features(folder / "features")
     keys = features.per_row("row_keys")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -127,7 +128,11 @@ def test_a_dropped_layer_takes_its_own_files_alone(
 
 
 def test_refused_links_are_copies_and_one_message(
-    sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sentences: Sentences,
+    tiny_encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     linked = digests(run(tmp_path / "a", sentences, tiny_encoder, tmp_path / "a" / "store"))
 
@@ -135,10 +140,10 @@ def test_refused_links_are_copies_and_one_message(
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    said: list[str] = []
-    copied = run(tmp_path / "b", sentences, tiny_encoder, tmp_path / "b" / "store", say=said.append)
+    with caplog.at_level(logging.INFO, logger="pipeline"):
+        copied = run(tmp_path / "b", sentences, tiny_encoder, tmp_path / "b" / "store")
     assert digests(copied) == linked
-    messages = [line for line in said if "copied, not linked" in line]
+    messages = [line for line in caplog.messages if "copied, not linked" in line]
     assert len(messages) == 1
     assert "the system refuses links" in messages[0]
     assert all(path.stat().st_mode & 0o777 == 0o444 for path in copied.rglob("*.h5"))

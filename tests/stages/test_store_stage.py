@@ -69,7 +69,6 @@ def make(name: str, **changes: Any) -> Path:
         store_root=Path(".features").absolute(),
         project=Path.cwd(),
         out=out,
-        say=str,
     )
     return out
 
