@@ -64,11 +64,7 @@ def commit(folder: Path) -> None:
 def _run(folder: Path, *command: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "FEATURE_STORE"}
     environment["PYTHONPATH"] = str(folder)
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
