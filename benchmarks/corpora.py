@@ -81,7 +81,7 @@ def extract_default(
         encoder_folder=encoder,
         settings=_features_settings(features),
         store_root=store,
-        project=corpus,  # no DVC project: nothing is adopted
+        project=corpus,  # no DVC project: nothing is imported
         out=out,
     )
 

@@ -23,7 +23,8 @@ from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.extraction.assemble import assemble
 from pipeline.extraction.compute import compute_missing
-from pipeline.extraction.plan import plan_rows, plan_work, read_rows
+from pipeline.extraction.plan import plan_rows, read_rows
+from pipeline.extraction.work import plan_work
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore

@@ -64,7 +64,9 @@ def commit(folder: Path) -> None:
 def _run(folder: Path, *command: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "FEATURE_STORE"}
     environment["PYTHONPATH"] = str(folder)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, check=False, capture_output=True, text=True
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.stdout

@@ -93,6 +93,9 @@ def _ran(output: str) -> list[str]:
 def _copy_heads(folder: Path) -> None:
     """Rows, lock entries and files of a head, again and again under other names."""
     yaml = YAML(typ="safe")
+    yaml.default_flow_style = (
+        False  # DVC writes the file anew, and cannot read what it made of flow
+    )
     lock = yaml.load((folder / "dvc.lock").read_text(encoding="utf-8"))
     names = [f"copy_{number:02}" for number in range(COPIES)]
     with change_params(folder) as params:

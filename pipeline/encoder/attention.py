@@ -25,7 +25,7 @@ NAME = "icehouse_packed"
 
 @dataclass(frozen=True)
 class RowLayout:
-    """Where the rows of a pack lie.
+    """Places of the rows of a pack.
 
     Attributes:
         runs: ``(number of rows, length)`` of each run of rows of equal length, in order.

@@ -17,7 +17,6 @@ own length: the padded length is the next multiple of 16, and rows repeat to fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +29,20 @@ from pipeline.core.environment import gpu_tokens
 from pipeline.core.errors import EncoderError, MachineError
 from pipeline.encoder.attention import RowLayout
 from pipeline.encoder.kernels import fuse_gelu
-from pipeline.encoder.model import LoadedModel, keep_layers, load_model, use_packed_attention
+from pipeline.encoder.model import keep_layers, load_model, use_packed_attention
 from pipeline.encoder.packing import (
     DUMMY_TOKENS,
     batches_of_one_size,
     dummy_lengths,
     pack_by_length,
 )
+from pipeline.encoder.probe import PROBE_LENGTHS, Probe, States
 from pipeline.encoder.tokenise import TokenisedRow
 
 PACK_TOKENS = 1536
-"""Most tokens of the rows of a pack on a CPU. Fewer are slower, and where few rows are computed, as
+"""Largest pack on a CPU, in tokens. Fewer are slower, and where few rows are computed, as
 after an edit, more are wasted on dummies. Measured with MiniLM and 2 threads: on an Intel Xeon 2048
 is as fast; on an AMD EPYC with less cache, states of more than 1024 had cost time."""
-
-_PROBE_LENGTHS = (5, 17, 200)
-"""Tokens of the rows that a model is tried with; the last is longer than a sliding window."""
-
-_PROBE_TOLERANCE = 1e-3
-"""Another computation differs by far more, and rounding by far less, also in deep models."""
-
-States = dict[int, npt.NDArray[np.float32]]
-"""By layer: (tokens, width) of a row, or (rows, tokens, width) of what went through together."""
 
 Fetch = Callable[[], States]
 """Waits for the states of what went through together."""
@@ -101,18 +92,16 @@ class FrozenEncoder:
         self.width = loaded.width
         self._loaded = loaded
         self._model = loaded.model
-        with _refusing(loaded, folder):
-            probe = _probe_rows(loaded)
-            expected = [_one_row(loaded, row, self.layers) for row in probe]
+        probe = Probe.of(loaded, self.layers, folder)
         keep_layers(loaded, self.layers, folder)
         if loaded.packs:
             use_packed_attention(loaded)
         if device.type == "cpu" and dtype == torch.float32:
             fuse_gelu(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
-        # The trial: on the CPU, in float32, in one small pack.
+        # The probe goes through on the CPU, in float32, in one small pack.
         self._device_of_input = torch.device("cpu")
-        self._pack_tokens = sum(_PROBE_LENGTHS)
-        self._compare(probe, expected, folder)
+        self._pack_tokens = sum(PROBE_LENGTHS)
+        probe.compare(self._states)
 
         for parameter in self._model.parameters():  # and no buffer: rotary angles stay exact
             parameter.data = parameter.data.to(dtype)
@@ -174,7 +163,7 @@ class FrozenEncoder:
             yield list(zip(batch, places, strict=True)), started
 
     def _start_pack(self, pack: Sequence[TokenisedRow]) -> Fetch:
-        """The states are (1, tokens, width): the pack's rows end to end, then dummy rows."""
+        """States of (1, tokens, width): the pack's rows end to end, then dummy rows."""
         dummies = dummy_lengths(sum(row.length for row in pack), self._pack_tokens)
         rest = sum(dummies)
         ids = np.concatenate([*(row.input_ids for row in pack), np.zeros(rest, np.int32)])
@@ -191,7 +180,7 @@ class FrozenEncoder:
         )
 
     def _start_batch(self, batch: Sequence[TokenisedRow], count: int, padded: int) -> Fetch:
-        """The states are (count, padded, width): the batch's rows, repeated to fill it."""
+        """States of (count, padded, width): the batch's rows, repeated to fill it."""
         ids = np.full((count, padded), self._loaded.padding, np.int32)
         segments = np.zeros((count, padded), np.int8)
         mask = np.zeros((count, padded), np.int64)
@@ -223,61 +212,6 @@ class FrozenEncoder:
         real = (ids != self._loaded.padding).astype(np.int64)
         positions: npt.NDArray[np.int64] = np.cumsum(real) * real + self._loaded.padding
         return positions
-
-    def _compare(
-        self,
-        rows: Sequence[TokenisedRow],
-        expected: Sequence[States],
-        folder: Path,
-    ) -> None:
-        kind = self._model.config.model_type
-        with _refusing(self._loaded, folder):
-            encoded = list(self._states(rows))
-        for index, states in encoded:
-            for layer, values in states.items():
-                difference = float(np.abs(values - expected[index][layer]).max())
-                if not difference <= _PROBE_TOLERANCE * float(np.abs(expected[index][layer]).max()):
-                    raise EncoderError(
-                        f"{folder}: its type {kind!r} is not supported: in company a row has other "
-                        f"states at layer {layer} than alone (by {difference:.1g})"
-                    )
-
-
-@contextmanager
-def _refusing(loaded: LoadedModel, folder: Path) -> Iterator[None]:
-    """Whatever a model of a type that nobody tried may raise becomes one line that names it."""
-    try:
-        yield
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        kind = loaded.model.config.model_type
-        raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error
-
-
-def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
-    """A few random rows, the same in every process."""
-    rng = np.random.default_rng(0)
-    vocabulary = int(loaded.model.config.vocab_size)
-    rows = []
-    for length in (min(length, loaded.positions) for length in _PROBE_LENGTHS):
-        ids = rng.integers(0, vocabulary, length)
-        ids[ids == loaded.padding] = (loaded.padding + 1) % vocabulary
-        segments = (np.arange(length) >= length // 2).astype(np.int8)
-        rows.append(TokenisedRow.bare(ids.astype(np.int32), segments))
-    return rows
-
-
-@torch.inference_mode()
-def _one_row(loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]) -> States:
-    """A row's states as transformers computes them, by layer: (tokens, width) float32."""
-    inputs = {"input_ids": torch.from_numpy(row.input_ids.astype(np.int64))[None]}
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-    if loaded.segments:
-        inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
-    hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
-    if hidden is None:
-        raise ValueError("it gives no hidden states")
-    return {layer: hidden[layer][0].numpy() for layer in layers}
 
 
 def _fetch(hidden: dict[int, Tensor]) -> Fetch:

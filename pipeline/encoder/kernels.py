@@ -1,4 +1,4 @@
-"""A faster way, on CPUs, to do what a model does: GELU inside the matrix product before it.
+"""Fused GELU: inside the matrix product before it, where that is faster, on CPUs.
 
 A feed-forward layer is four times as wide as the rest of a BERT. Applied on its own, GELU reads and
 writes all of it once more; oneDNN applies it to what a product has just computed. The operator is

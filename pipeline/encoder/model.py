@@ -1,4 +1,4 @@
-"""Loads an encoder for chosen layers, and makes sure that it is one that can be cached.
+"""Loading of an encoder for chosen layers, and the check that it is one that can be cached.
 
 What a model can do is asked of the model, not looked up by its name: whether attention goes
 through transformers' interface, where positions start, whether there are segments. What is learned

@@ -1,14 +1,14 @@
-"""Which rows go through the encoder together."""
+"""Packs and batches: which rows go through the encoder together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 DUMMY_TOKENS = 16
-"""Least tokens of a dummy row, and so of what is added to a pack."""
+"""Shortest dummy row, in tokens, and so the least that is added to a pack."""
 
 PADDED_STEP = 16
-"""Padded lengths are multiples of this."""
+"""Step of padded lengths."""
 
 
 def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

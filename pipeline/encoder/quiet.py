@@ -1,4 +1,4 @@
-"""Keeps transformers from talking, on the terminal and over the network."""
+"""Quiet and offline transformers: nothing on the terminal, nothing over the network."""
 
 from __future__ import annotations
 

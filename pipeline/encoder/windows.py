@@ -1,4 +1,4 @@
-"""Texts that are longer than an encoder's window: several windows, and one row all the same.
+"""Windows over texts that are too long for an encoder: several windows, one row all the same.
 
 Windows slide over the text and overlap; of a pair, over its longer text, and each holds the shorter
 one whole. A token's states are taken from the window in which it has the most context on its poorer
@@ -39,7 +39,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Windows:
-    """How long texts are cut into windows.
+    """Rule that cuts long texts into windows.
 
     Attributes:
         max_length: tokens of a window, special tokens included.

@@ -1,4 +1,4 @@
-"""Makes ``data/features/<features>`` of store files: hard links, the entrance, the manifest."""
+"""Assembly of ``data/features/<features>`` from store files: links, ``features.h5``, manifest."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def refuse_full_disk(folder: Path, needed: int) -> None:
-    """Stops before work begins that the disk cannot hold.
+    """Refuse work that the disk cannot hold, before it begins.
 
     Raises:
         MachineError: fewer bytes are free than needed.

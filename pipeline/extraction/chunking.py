@@ -1,4 +1,4 @@
-"""Where one shard ends and the next begins: decided by the rows themselves."""
+"""Content-defined boundaries of shards: the rows themselves decide where one ends."""
 
 from __future__ import annotations
 

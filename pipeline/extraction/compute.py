@@ -1,4 +1,4 @@
-"""Runs the encoder on the rows that no shard has, and writes the files that the store lacks."""
+"""Computation of what the store lacks: the encoder on rows that no shard has, then the files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pipeline.corpus.texts import Text
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.encoder.windows import encode_rows
-from pipeline.extraction.plan import RowPlan, ShardWork, Texts, distinct_inputs
+from pipeline.extraction.plan import RowPlan, Texts, distinct_inputs
 from pipeline.extraction.recipes import windows_of
+from pipeline.extraction.work import ShardWork
 from pipeline.features import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
@@ -24,10 +25,10 @@ from pipeline.store.local import LocalStore
 from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
 
 _SAMPLE_TOKENS = 2048
-"""Tokens that are encoded to learn how fast this machine is."""
+"""Size of the sample that times this machine, in tokens."""
 
 _BLOCK_TOKENS = 65536
-"""Tokens that are encoded together before their shards are written; bounds the memory."""
+"""Size of a block, in tokens, that is encoded before its shards are written; bounds the memory."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -124,7 +125,7 @@ def seconds_per_token(
     work: Sequence[ShardWork],
     recipe: Recipe,
 ) -> float:
-    """How long the encoder takes, from a sample of the rows that it is to be run on."""
+    """Seconds per token of the encoder, from a sample of the rows that it is to be run on."""
     numbers = [row for item in work for row in item.compute]
     mean = max(1.0, float(plan.lengths[numbers].mean()))
     count = min(len(numbers), max(1, int(_SAMPLE_TOKENS / mean)))

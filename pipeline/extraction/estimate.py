@@ -1,4 +1,4 @@
-"""What it would cost to keep one more layer."""
+"""Cost of keeping one more layer, in disk and time."""
 
 from __future__ import annotations
 

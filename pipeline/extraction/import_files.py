@@ -1,4 +1,4 @@
-"""Takes shards into the store that a finished features row has: DVC's cache, or the workspace."""
+"""Import of a finished row's shards into the store, from DVC's cache or the workspace."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
 
 
-def adopt_from_dvc(
+def import_from_dvc(
     store: LocalStore, cache: DvcCache, linker: Linker, *, keys: Iterable[bytes]
 ) -> list[str]:
-    """Adopts what DVC's cache has of some rows, according to ``dvc.lock``.
+    """Imports what DVC's cache has of some rows, according to ``dvc.lock``.
 
     Where the store has a file as well, the two become one on disk.
 
@@ -27,18 +27,18 @@ def adopt_from_dvc(
         keys: of the rows that are wanted; a shard without any of them is left alone.
 
     Returns:
-        The shards of which a file was adopted.
+        The shards of which a file was imported.
     """
-    adopted: list[str] = []
+    imported: list[str] = []
     wanted = set(keys)
     for folder in cache.folders():
         manifest = folder.manifest()
         if manifest is not None:
-            adopted += adopt_files(store, manifest, folder.files, linker, wanted=wanted)
-    return adopted
+            imported += import_files(store, manifest, folder.files, linker, wanted=wanted)
+    return imported
 
 
-def adopt_files(
+def import_files(
     store: LocalStore,
     manifest: Manifest,
     files: Mapping[str, Path],
@@ -46,7 +46,7 @@ def adopt_files(
     *,
     wanted: Collection[bytes] | None = None,
 ) -> list[str]:
-    """Adopts the intact files of one features row; see ``adopt_from_dvc``.
+    """Imports the intact files of one features row; see ``import_from_dvc``.
 
     Args:
         store: takes them, if they are of its recipe.
@@ -57,15 +57,15 @@ def adopt_files(
     """
     if manifest.recipe_digest()[: layout.NAME_DIGITS] != store.folder.name:
         return []
-    adopted: dict[str, None] = {}
+    imported: dict[str, None] = {}
     for shard in manifest.shards:
         if wanted is not None and not _has_any(shard, files, store, wanted):
             continue
         for file, digest in shard.files.items():
             source = files.get(layout.shard_path(shard.name, file))
-            if source and store.adopt(shard.name, file, source, digest, linker):
-                adopted[shard.name] = None
-    return list(adopted)
+            if source and store.import_file(shard.name, file, source, digest, linker):
+                imported[shard.name] = None
+    return list(imported)
 
 
 def _has_any(

@@ -1,9 +1,8 @@
-"""What is to be done: the rows of a corpus, how they fall into shards, and what the store lacks."""
+"""Plan of an extraction: the rows of a corpus, and how they fall into shards."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +13,14 @@ from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Text, parts
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction.chunking import shard_boundaries
+from pipeline.extraction.length_report import length_report
 from pipeline.extraction.recipes import windows_of
-from pipeline.features import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
-from pipeline.store.local import LocalStore
 
 _TOKENISE_TEXTS = 1000
 _TOKENISE_CHARACTERS = 1_000_000
-"""Most texts, and about how many characters, that are tokenised at a time."""
+"""Largest chunk that is tokenised at a time, in texts and, about, in characters."""
 
 Texts = Callable[[], Iterator[tuple[str, Text]]]
 """Opens the corpus anew: ``(id, text or words)`` in order. It is read twice, never held."""
@@ -96,27 +94,6 @@ class RowPlan:
         }
 
 
-@dataclass(frozen=True)
-class ShardWork:
-    """What the store lacks of one shard.
-
-    Attributes:
-        shard: the shard.
-        files: names of the missing files.
-        layers: the layers among them.
-        compute: rows to run the encoder on, for lack of a shard that has them at all these layers.
-        tokens: tokens of those rows.
-        bytes: size of the states to write.
-    """
-
-    shard: Shard
-    files: list[str]
-    layers: list[int]
-    compute: list[int]
-    tokens: int
-    bytes: int
-
-
 def read_rows(texts: Texts, recipe: Recipe) -> CorpusRows:
     """Reads the corpus once to learn which rows it has; tokenises nothing."""
     digest = recipe.digest()
@@ -184,87 +161,6 @@ def plan_rows(
         for first, end in boundaries
     ]
     return RowPlan(rows, lengths, full_lengths, shards, recipe.max_length)
-
-
-def plan_work(
-    plan: RowPlan,
-    store: LocalStore,
-    index: RowIndex,
-    recipe: Recipe,
-    *,
-    layers: Sequence[int],
-    width: int,
-) -> list[ShardWork]:
-    """Compares a plan with the store, shard by shard; complete shards are left out."""
-    token_bytes = np.dtype(recipe.storage_dtype).itemsize * width
-    work = []
-    for shard in plan.shards:
-        files = store.missing(
-            shard.name, [layout.TOKENS, *(layout.layer_file(layer) for layer in layers)]
-        )
-        if not files:
-            continue
-        missing = [layer for layer in layers if layout.layer_file(layer) in files]
-        compute = [
-            row
-            for row in range(shard.first, shard.end)
-            if any(index.find(plan.keys[row], layer) is None for layer in missing)
-        ]
-        work.append(
-            ShardWork(
-                shard=shard,
-                files=files,
-                layers=missing,
-                compute=compute,
-                tokens=int(plan.lengths[compute].sum(dtype=np.int64)),
-                bytes=shard.tokens * token_bytes * len(missing),
-            )
-        )
-    return work
-
-
-def bytes_new_to_dvc(
-    plan: RowPlan, work: Sequence[ShardWork], store: LocalStore, layers: Sequence[int]
-) -> int:
-    """Bytes of states that DVC's cache will have to take in.
-
-    What it has already shares its inode with the store's file: a file with one name is new to it.
-    """
-    lacking = {(item.shard.name, layer) for item in work for layer in item.layers}
-    held = [
-        store.path(shard.name, layout.layer_file(layer)).stat()
-        for shard in plan.shards
-        for layer in layers
-        if (shard.name, layer) not in lacking
-    ]
-    unshared = sum(status.st_size for status in held if status.st_nlink == 1)
-    return unshared + sum(item.bytes for item in work)
-
-
-def length_report(lengths: npt.NDArray[np.int32]) -> dict[str, Any]:
-    """How long texts are before truncation, for the choice of ``max_length``.
-
-    Args:
-        lengths: (examples,) int32, tokens of each.
-
-    Returns:
-        The lengths that a half, 90 % and 99 % of the examples do not exceed, and a histogram whose
-        bins double in width: ``9-16`` counts the examples of 9 to 16 tokens.
-    """
-    ordered = np.sort(lengths)
-    shares = {"median": 0.5, "percentile_90": 0.9, "percentile_99": 0.99}
-    histogram: dict[str, int] = {}
-    low, high = 1, 8
-    while low <= ordered[-1]:
-        histogram[f"{low}-{high}"] = int(((lengths >= low) & (lengths <= high)).sum())
-        low, high = high + 1, high * 2
-    return {
-        **{
-            name: int(ordered[max(math.ceil(share * len(ordered)) - 1, 0)])
-            for name, share in shares.items()
-        },
-        "histogram": histogram,
-    }
 
 
 def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_length: int) -> None:

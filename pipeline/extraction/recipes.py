@@ -1,4 +1,4 @@
-"""What a recipe means: the tokenizer, the windows and the encoder that give its rows."""
+"""Recipes made real: the tokenizer, the windows and the encoder that give a recipe's rows."""
 
 from __future__ import annotations
 

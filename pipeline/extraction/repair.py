@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.core.errors import StoreError
 from pipeline.core.files import md5_file
 from pipeline.core.lock import only_writer
-from pipeline.extraction.import_files import adopt_files
+from pipeline.extraction.import_files import import_files
 from pipeline.features import layout
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import Manifest, read_manifest
@@ -58,7 +58,7 @@ def repair_features(
         store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], hash_cache)
         names = [name for name, _ in before.digests()]
         with only_writer(store_root, f"repair of {folder.name}"):
-            adopt_files(store, before, {name: folder / name for name in names}, Linker())
+            import_files(store, before, {name: folder / name for name in names}, Linker())
     fresh = folder.parent / _WORKPLACE / folder.name
     try:
         extract(out=fresh)
@@ -70,7 +70,7 @@ def repair_features(
     for name, path in (cached.files if cached else {}).items():
         if path.is_file() and md5_file(path) != path.parent.name + path.name:
             Linker().link(folder / name, path)
-            logger.info("%s: mended", path)
+            logger.info("%s: repaired", path)
 
 
 def _manifest(folder: Path) -> Manifest | None:

@@ -18,18 +18,11 @@ from pipeline.core.lock import only_writer
 from pipeline.encoder.snapshot import EncoderSnapshot, read_snapshot
 from pipeline.extraction.assemble import assemble, free_bytes, refuse_full_disk
 from pipeline.extraction.compute import compute_missing, seconds_per_token
-from pipeline.extraction.import_files import adopt_from_dvc
-from pipeline.extraction.plan import (
-    RowPlan,
-    ShardWork,
-    Texts,
-    bytes_new_to_dvc,
-    plan_rows,
-    plan_work,
-    read_rows,
-)
+from pipeline.extraction.import_files import import_from_dvc
+from pipeline.extraction.plan import RowPlan, Texts, plan_rows, read_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of
 from pipeline.extraction.settings import FeaturesSettings
+from pipeline.extraction.work import ShardWork, bytes_new_to_dvc, plan_work
 from pipeline.features.layers import resolve_layer
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.keys import Recipe
@@ -88,8 +81,8 @@ def extract(
         store.sweep()
         remove_temporaries(out.parent, out.name)
         dvc_cache, linker = DvcCache(project), Linker()
-        if adopted := adopt_from_dvc(store, dvc_cache, linker, keys=rows.keys):
-            store.log({"adopted": adopted})
+        if imported := import_from_dvc(store, dvc_cache, linker, keys=rows.keys):
+            store.log({"imported": imported})
         index = store.index()
         plan = plan_rows(rows, texts, tokenizer, recipe, index, shard_tokens=settings.shard_tokens)
         work = plan_work(plan, store, index, recipe, layers=layers, width=snapshot.width)
@@ -102,7 +95,7 @@ def extract(
         tokens = sum(item.tokens for item in work)
         size = sum(item.bytes for item in work)
         refuse_full_disk(store_root, size)
-        _log_plan(plan, work, layers, len(adopted))
+        _log_plan(plan, work, layers, len(imported))
         logger.info(
             "%s to write, %s new to DVC's cache, %s free",
             _size(size),
@@ -200,7 +193,7 @@ def resolve_layers(layers: tuple[int, ...], snapshot: EncoderSnapshot) -> list[i
 
 
 def _log_plan(
-    plan: RowPlan, work: Sequence[ShardWork], layers: Sequence[int], adopted: int
+    plan: RowPlan, work: Sequence[ShardWork], layers: Sequence[int], imported: int
 ) -> None:
     rows = sum(len(item.compute) for item in work)
     tokens = sum(item.tokens for item in work)
@@ -213,8 +206,8 @@ def _log_plan(
         rows,
         tokens,
     )
-    if adopted:
-        logger.info("%d shards adopted from DVC's cache", adopted)
+    if imported:
+        logger.info("%d shards imported from DVC's cache", imported)
 
 
 def _repair_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker) -> None:
@@ -226,8 +219,8 @@ def _repair_damaged(store: LocalStore, dvc_cache: DvcCache, linker: Linker) -> N
         path = store.path(shard, file)
         if store.holds(shard, file):
             logger.info("%s/%s was damaged and has been made anew", shard, file)
-            if mended := dvc_cache.mend(path, linker):
-                logger.info("%s: was damaged, mended", mended)
+            if repaired := dvc_cache.repair(path, linker):
+                logger.info("%s: was damaged, repaired", repaired)
         elif path.exists():
             logger.info("%s: is damaged; `python -m stages.store verify` tells more", path)
 

@@ -1,4 +1,4 @@
-"""HashCache of files, each read once for as long as it stays the same file."""
+"""Cached checksums of files, each read once for as long as it stays the same file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.core.files import sha256_file
 
 CACHE_FILE = "digests.jsonl"
-"""Name of the memory in a store folder."""
+"""Name of the cache file in a store folder."""
 
 _Identity = tuple[int, int, int, int]
 
@@ -68,7 +68,7 @@ def _identity(path: Path) -> _Identity:
 
 
 def _read(memory: Path) -> dict[_Identity, str]:
-    """What a memory holds; lines that a killed process left half are passed over."""
+    """Entries of a cache file; lines that a killed process left half are passed over."""
     try:
         lines = memory.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

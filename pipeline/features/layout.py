@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FORMAT_VERSION = 1
 EXTRACTOR_VERSION = 2
-"""Raised whenever the values that extraction writes for the same recipe change."""
+"""Version of the values that extraction writes for a recipe; raised when they change."""
 
 # In data/features/<features>/
 MANIFEST = "manifest.json"

@@ -1,4 +1,4 @@
-"""Reads features: lazily, memory-mapped, and never through the virtual datasets.
+"""Reader of features: lazy, memory-mapped, and never through the virtual datasets.
 
 The shards' own files are opened, because a virtual dataset reads a missing shard as its fill value
 without a word.

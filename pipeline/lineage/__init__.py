@@ -1,1 +1,1 @@
-"""Where a file came from: its digest in the history of dvc.lock, and how to make it again."""
+"""Lineage of a file: its digest in the history of dvc.lock, and how to make it again."""

@@ -1,4 +1,4 @@
-"""What DVC calls a file or a folder by: the MD5 of its bytes, or of the listing of its files."""
+"""DVC's digests: the MD5 of a file's bytes, or of the listing of a folder's files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.core.files import md5_file
 
 FOLDER = ".dir"
-"""How the digest of a folder ends."""
+"""Suffix of a folder's digest."""
 
 
 @dataclass(frozen=True)

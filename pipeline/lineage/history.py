@@ -18,7 +18,7 @@ _FOLDERS = re.compile(rb"\b[0-9a-f]{32}\.dir\b")
 
 @dataclass(frozen=True)
 class Place:
-    """As what a commit lists a content.
+    """Listing of a content in a commit: as what it is there.
 
     Attributes:
         item: the output, or the raw data, with the digest that it is listed by.
@@ -66,7 +66,7 @@ class History:
 
     @property
     def versions(self) -> int:
-        """How many versions of these files there are."""
+        """Number of versions of these files."""
         return sum(map(len, self._data.values()))
 
     @cached_property
@@ -82,7 +82,7 @@ class History:
 
     @property
     def unknown_folders(self) -> int:
-        """How many folders were listed whose files DVC's cache does not know."""
+        """Number of listed folders whose files DVC's cache does not know."""
         return sum(not files for files in self.folders.values())
 
     def commits_with(self, content: Content) -> list[str]:

@@ -1,4 +1,4 @@
-"""What ``dvc.lock`` and ``.dvc`` files say, as values: stages with what they read and made."""
+"""Entries of ``dvc.lock`` and ``.dvc`` files, as values: stages with what they read and made."""
 
 from __future__ import annotations
 

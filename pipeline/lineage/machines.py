@@ -1,4 +1,4 @@
-"""Why a rebuild may differ in its last digits: other libraries, another kind of machine."""
+"""Reasons why a rebuild may differ in its last digits: other libraries, another machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.store.local import LocalStore
 
 
 def machines_of(features: Item, cache: DvcCache, store_root: Path) -> list[dict[str, Any]]:
-    """What the local store's log says of the machines that extracted a features row.
+    """Machines that extracted a features row, by the local store's log.
 
     Nothing where it was extracted elsewhere, or DVC's cache does not have its manifest.
     """

@@ -1,4 +1,4 @@
-"""Makes a file again in a clone of its own, and compares.
+"""Rebuild of a file in a clone of its own, and the comparison.
 
 The clone has a cache of its own that holds what the rebuild starts from and nothing else, and a
 feature store of its own that is empty: no output can come from anywhere but its stage.
@@ -105,7 +105,7 @@ def provide(items: Iterable[Item], cache: DvcCache, clone: Path) -> None:
 
 
 def contents_of(item: Item, cache: DvcCache) -> list[str]:
-    """HashCache of all that an item is made of: itself, and the files of a folder."""
+    """Digests of all that an item is made of: itself, and the files of a folder."""
     if not item.digest.endswith(FOLDER):
         return [item.digest]
     listing = cache.object(item.digest)
@@ -117,7 +117,7 @@ def contents_of(item: Item, cache: DvcCache) -> list[str]:
 
 
 def lacking(cache: DvcCache, item: Item) -> list[str]:
-    """HashCache of what DVC's cache lacks of an item; empty where it has all of it."""
+    """Digests of what DVC's cache lacks of an item; empty where it has all of it."""
     objects = {digest: cache.object(digest) for digest in contents_of(item, cache)}
     return [digest for digest, path in objects.items() if path is None or not path.is_file()]
 

@@ -1,4 +1,4 @@
-"""From a content to the commit that has it, and from there up to raw data."""
+"""Trace of a content: the commit that has it, and from there up to raw data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRIED = 20
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a content came from.
+    """Origin of a content.
 
     Attributes:
         content: of the file or folder that was asked for.

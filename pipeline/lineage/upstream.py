@@ -1,4 +1,4 @@
-"""What a file was made from: the stages behind it, down to raw data."""
+"""Upstream of a file: the stages behind it, down to raw data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.lineage.lock_entries import Item, Stage
 
 @dataclass(frozen=True)
 class Upstream:
-    """All that a file was made from.
+    """Everything that a file was made from.
 
     Attributes:
         stages: each after those whose outputs it reads; the stage that made the file comes last.

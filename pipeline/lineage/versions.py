@@ -1,4 +1,4 @@
-"""Which versions of libraries a commit and a head name."""
+"""Versions of libraries that a commit and a head name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCK = "requirements/lock.txt"
 SAMPLES = "requirements/samples.txt"
 DESCRIPTION = "head.json"
 MATTER = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "h5py")
-"""What decides bytes of features and heads; of all that is installed, the few to look at."""
+"""Libraries that decide the bytes of features and heads: the few, of all that are installed."""
 
 _PACKAGE = "package:"
 

@@ -1,7 +1,7 @@
 """DVC's cache, where it holds features: found without a run of DVC.
 
 The store is local and DVC removes an output before its stage runs. After ``dvc pull`` in a new
-clone, DVC's cache therefore has the only copy of what another machine computed: extraction adopts
+clone, DVC's cache therefore has the only copy of what another machine computed: extraction imports
 it from there.
 """
 
@@ -84,7 +84,7 @@ class DvcCache:
         """Where the cache holds a content, or would hold it."""
         return self._folder / md5[:2] / md5[2:] if self._folder else None
 
-    def mend(self, source: Path, linker: Linker) -> Path | None:
+    def repair(self, source: Path, linker: Linker) -> Path | None:
         """Replaces the cache's copy of a content by an intact file, if the cache's is damaged.
 
         Args:

@@ -37,7 +37,7 @@ class LocalStore:
     Attributes:
         folder: where they are.
         damaged: ``(shard, file)`` found damaged since this object was made, here or where they
-            were to be adopted from; they count as missing.
+            were to be imported from; they count as missing.
     """
 
     def __init__(self, folder: Path, hash_cache: HashCache | None = None) -> None:
@@ -101,7 +101,7 @@ class LocalStore:
         write_bytes(path, data, mode=READ_ONLY)
         self._hash_cache.learn(path, digest)
 
-    def adopt(self, shard: str, file: str, source: Path, digest: str, linker: Linker) -> bool:
+    def import_file(self, shard: str, file: str, source: Path, digest: str, linker: Linker) -> bool:
         """Takes a file from elsewhere, so that both are one; where the store has it, the other's.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What the store takes on disk, what shares it, and what nothing needs any more."""
+"""Usage of the disk by the store: what it takes, what shares it, what nothing needs any more."""
 
 from __future__ import annotations
 

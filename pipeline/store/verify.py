@@ -1,4 +1,4 @@
-"""Finds files that are not what was written, in the workspace, the store and DVC's cache."""
+"""Verification of files by their digests, in the workspace, the store and DVC's cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the files of features, in memory: equal bytes for equal content.
+"""Files of features, built in memory: equal bytes for equal content.
 
 A file that is built in memory can be hashed before it is written, and written in one go: what the
 disk refuses is then an ordinary error, and never half an HDF5 file.

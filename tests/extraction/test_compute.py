@@ -15,7 +15,8 @@ from pipeline.corpus.texts import Text
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
-from pipeline.extraction.plan import RowPlan, plan_rows, plan_work, read_rows
+from pipeline.extraction.plan import RowPlan, plan_rows, read_rows
+from pipeline.extraction.work import plan_work
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
 

@@ -69,7 +69,7 @@ def test_a_damaged_content_of_the_cache_is_computed_and_mended(
 def test_a_damaged_store_does_not_spread(
     tiny_encoder: Path, tmp_path: Path, encoded: list[int]
 ) -> None:
-    """One inode is in the store and DVC's cache; both are mended, though verify was not run."""
+    """One inode is in the store and DVC's cache; both are repaired, though verify was not run."""
     folder = prepared(tmp_path / "p", labelled(SENTENCES))
     features = extracted(folder, tiny_encoder)
     before = digests(features)
@@ -95,7 +95,7 @@ def test_features_of_another_recipe_are_left_alone(
 def test_shards_without_a_wanted_row_are_left_alone(
     clone: Path, tiny_encoder: Path, encoded: list[int]
 ) -> None:
-    """On another disk every adopted shard would be a copy."""
+    """On another disk every imported shard would be a copy."""
     others = [one for one in set(random_sentences(40, seed=11)) if one not in SENTENCES]
     extracted(prepared(clone, labelled(others)), tiny_encoder)
     assert sum(encoded) == len(others)

@@ -16,7 +16,7 @@ from pipelines import extracted, fit, head_inputs, head_settings, labelled, prep
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Text, TextPair
 from pipeline.encoder.tokenise import RowTokenizer
-from pipeline.extraction.plan import length_report
+from pipeline.extraction.length_report import length_report
 from pipeline.extraction.recompute import recompute
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from pipeline.core.errors import DataError
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction import plan as plan_module
-from pipeline.extraction.plan import RowPlan, length_report, plan_rows, plan_work, read_rows
+from pipeline.extraction.length_report import length_report
+from pipeline.extraction.plan import RowPlan, plan_rows, read_rows
+from pipeline.extraction.work import plan_work
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 from pipeline.store.local import LocalStore

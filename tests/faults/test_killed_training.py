@@ -37,7 +37,7 @@ def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def outputs(project: Path) -> Outputs:
-    """HashCache of what a training has written."""
+    """Digests of what a training has written."""
     found = digests(project)
     return {name: digest for name, digest in found.items() if name.split("/")[0] in OUTPUTS}
 

@@ -1,4 +1,4 @@
-"""What DVC's cache holds is found by dvc.lock, and mended where it is damaged."""
+"""What DVC's cache holds is found by dvc.lock, and repaired where it is damaged."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_outside_a_dvc_project_the_cache_is_empty(tmp_path: Path) -> None:
     assert list(cache.folders()) == []
     assert cache.object("abcd") is None
     (tmp_path / "file").write_bytes(b"x")
-    assert cache.mend(tmp_path / "file", Linker()) is None
+    assert cache.repair(tmp_path / "file", Linker()) is None
 
 
 def test_a_listing_that_is_damaged_is_no_listing(features: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_damaged_content_is_replaced_and_an_intact_one_left(tmp_path: Path) ->
     objects = track(tmp_path, tmp_path / "out", linked=False)
     flip(objects["one"])
     cache, linker = DvcCache(tmp_path), Linker()
-    assert cache.mend(tmp_path / "out" / "one", linker) == objects["one"]
+    assert cache.repair(tmp_path / "out" / "one", linker) == objects["one"]
     assert objects["one"].samefile(tmp_path / "out" / "one")
-    assert cache.mend(tmp_path / "out" / "two", linker) is None
+    assert cache.repair(tmp_path / "out" / "two", linker) is None
     assert not objects["two"].samefile(tmp_path / "out" / "two")
     (tmp_path / "new").write_bytes(b"DVC has never seen this")
-    assert cache.mend(tmp_path / "new", linker) is None
+    assert cache.repair(tmp_path / "new", linker) is None

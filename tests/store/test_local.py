@@ -91,7 +91,7 @@ def test_adopted_file_is_one_with_its_source(store, tmp_path):
     source = tmp_path / "elsewhere"
     source.write_bytes(store.path(name, "layer_01.h5").read_bytes())
     store.remove(name, "layer_01.h5")
-    assert store.adopt(name, "layer_01.h5", source, digest, Linker())
+    assert store.import_file(name, "layer_01.h5", source, digest, Linker())
     assert store.path(name, "layer_01.h5").samefile(source)
     assert LocalStore(store.folder).holds(name, "layer_01.h5")
 
@@ -101,7 +101,7 @@ def test_file_that_the_store_has_too_becomes_one_with_its_source(store, tmp_path
     source = tmp_path / "elsewhere"
     source.write_bytes(store.path(name, "layer_01.h5").read_bytes())
     digest = store.digest(name, "layer_01.h5")
-    assert not store.adopt(name, "layer_01.h5", source, digest, Linker())
+    assert not store.import_file(name, "layer_01.h5", source, digest, Linker())
     assert store.path(name, "layer_01.h5").samefile(source)
 
 
@@ -112,8 +112,8 @@ def test_damaged_or_absent_source_is_not_adopted(store, tmp_path):
     source.write_bytes(store.path(name, "layer_01.h5").read_bytes())
     flip(source)
     store.remove(name, "layer_01.h5")
-    assert not store.adopt(name, "layer_01.h5", source, digest, Linker())
-    assert not store.adopt(name, "layer_01.h5", tmp_path / "nowhere", digest, Linker())
+    assert not store.import_file(name, "layer_01.h5", source, digest, Linker())
+    assert not store.import_file(name, "layer_01.h5", tmp_path / "nowhere", digest, Linker())
     assert not store.holds(name, "layer_01.h5")
 
 
@@ -122,7 +122,7 @@ def test_what_other_hardware_computed_does_not_replace_what_is_here(store, tmp_p
     source = tmp_path / "elsewhere"
     source.write_bytes(b"other bits")
     digest = hashlib.sha256(b"other bits").hexdigest()
-    assert not store.adopt(name, "layer_01.h5", source, digest, Linker())
+    assert not store.import_file(name, "layer_01.h5", source, digest, Linker())
     assert not store.path(name, "layer_01.h5").samefile(source)
 
 

@@ -1,0 +1,118 @@
+"""Probe of a model of any type: a row in company must get the states that it gets alone.
+
+A few random rows go through the model as transformers runs it, one at a time, and then packed or
+padded as the forward pass runs them. A type whose states differ is refused, not read wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from pipeline.core.errors import EncoderError
+from pipeline.encoder.model import LoadedModel
+from pipeline.encoder.tokenise import TokenisedRow
+
+PROBE_LENGTHS = (5, 17, 200)
+"""Tokens of the rows that a model is tried with; the last is longer than a sliding window."""
+
+_TOLERANCE = 1e-3
+"""Another computation differs by far more, and rounding by far less, also in deep models."""
+
+States = dict[int, npt.NDArray[np.float32]]
+"""By layer: (tokens, width) of a row, or (rows, tokens, width) of what went through together."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows with the states that transformers computes for each of them alone.
+
+    Attributes:
+        rows: a few, of random tokens, the same in every process.
+        expected: the states of each.
+        loaded: the model.
+        folder: where it was loaded from, for errors.
+    """
+
+    rows: list[TokenisedRow]
+    expected: list[States]
+    loaded: LoadedModel
+    folder: Path
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, layers: Sequence[int], folder: Path) -> Probe:
+        """Run the rows through a model that is still as transformers loaded it.
+
+        Raises:
+            EncoderError: the model cannot be run so.
+        """
+        with _refusing(loaded, folder):
+            rows = _probe_rows(loaded)
+            return cls(rows, [_one_row(loaded, row, layers) for row in rows], loaded, folder)
+
+    def compare(
+        self, states: Callable[[Sequence[TokenisedRow]], Iterator[tuple[int, States]]]
+    ) -> None:
+        """Compare with what another computation gives.
+
+        Args:
+            states: yields each row's index and states.
+
+        Raises:
+            EncoderError: it fails, or gives other states.
+        """
+        kind = self.loaded.model.config.model_type
+        with _refusing(self.loaded, self.folder):
+            computed = list(states(self.rows))
+        for index, by_layer in computed:
+            for layer, values in by_layer.items():
+                expected = self.expected[index][layer]
+                difference = float(np.abs(values - expected).max())
+                if not difference <= _TOLERANCE * float(np.abs(expected).max()):
+                    raise EncoderError(
+                        f"{self.folder}: its type {kind!r} is not supported: in company a row has "
+                        f"other states at layer {layer} than alone (by {difference:.1g})"
+                    )
+
+
+@contextmanager
+def _refusing(loaded: LoadedModel, folder: Path) -> Iterator[None]:
+    """Whatever a model of a type that nobody tried may raise becomes one line that names it."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        kind = loaded.model.config.model_type
+        raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error
+
+
+def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
+    """A few random rows, the same in every process."""
+    rng = np.random.default_rng(0)
+    vocabulary = int(loaded.model.config.vocab_size)
+    rows = []
+    for length in (min(length, loaded.positions) for length in PROBE_LENGTHS):
+        ids = rng.integers(0, vocabulary, length)
+        ids[ids == loaded.padding] = (loaded.padding + 1) % vocabulary
+        segments = (np.arange(length) >= length // 2).astype(np.int8)
+        rows.append(TokenisedRow.bare(ids.astype(np.int32), segments))
+    return rows
+
+
+@torch.inference_mode()
+def _one_row(loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]) -> States:
+    """A row's states as transformers computes them, by layer: (tokens, width) float32."""
+    inputs = {"input_ids": torch.from_numpy(row.input_ids.astype(np.int64))[None]}
+    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+    if loaded.segments:
+        inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
+    hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
+    if hidden is None:
+        raise ValueError("it gives no hidden states")
+    return {layer: hidden[layer][0].numpy() for layer in layers}
