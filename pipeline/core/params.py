@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,23 +46,37 @@ class ParamsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._text = self._read()
         try:
-            parsed = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+            parsed: Any = YAML(typ="safe").load(self._text)  # in C, with ruamel.yaml.clib
+        except (YAMLError, ValueError):
+            parsed = self._tree  # which says what is wrong, and where
+        if not isinstance(parsed, dict):
+            raise ParameterError(f"{path}: the file must be a mapping of sections")
+        self.data: dict[str, Any] = self._plain(parsed, ())
+
+    def _read(self) -> str:
+        path = self.path
+        try:
+            return path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise ParameterError(f"{path}: no such file; run from the project's root") from None
         except OSError as error:
             raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError as error:
             raise ParameterError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+    @cached_property
+    def _tree(self) -> Any:
+        """The file with the line of every key: slow to parse, and only errors need it."""
+        path = self.path
+        try:
+            return YAML(typ="rt").load(self._text)
         except MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ParameterError(f"{path}:{line}: not valid YAML: {error.problem}") from None
         except (YAMLError, ValueError) as error:
             raise ParameterError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
-        if not isinstance(parsed, CommentedMap):
-            raise ParameterError(f"{path}: the file must be a mapping of sections")
-        self._tree = parsed
-        self.data: dict[str, Any] = self._plain(parsed, ())
 
     def table(self, name: str) -> dict[str, Any]:
         """The rows of one table, by name, unvalidated.
@@ -163,7 +178,7 @@ def _explain(problem: ErrorDetails, model: type[BaseModel]) -> str:
             or (f"; known here: {', '.join(known)}" if known else "")
         )
     if kind == "missing":
-        return "missing; every value is written out in params.yaml"
+        return "missing"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if kind == "value_error":

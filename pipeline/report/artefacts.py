@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,12 +125,13 @@ def read_inputs(
     Raises:
         DataError: a file is absent or is not what its stage writes.
     """
+    labels = cache(read_labels)  # of one column for all heads that learn it
     return Inputs(
         corpora=[_corpus(places, name, texts=texts) for name in sorted(corpora)],
         features={
             name: _json(places.reports / "features" / f"{name}.json") for name in sorted(features)
         },
-        heads=[_head(places, name) for name in sorted(heads)],
+        heads=[_head(places, name, labels) for name in sorted(heads)],
         studies=read_studies(places.studies),
     )
 
@@ -149,11 +151,11 @@ def _corpus(places: Places, name: str, *, texts: bool) -> CorpusInput:
     return CorpusInput(name, report, dict(read_texts(places.texts / name)) if texts else {})
 
 
-def _head(places: Places, name: str) -> HeadInput:
+def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -> HeadInput:
     model, reports = places.models / name, places.reports / "heads" / name
     description, runs = _json(model / "head.json"), read_head_runs(model / "head.json")
     corpus = str(description["settings"]["corpus"])
-    labels = read_labels(places.labels / corpus, runs.label)
+    labels = labels_of(places.labels / corpus, runs.label)
     files = {
         run: path
         for run, path in run_files(model / "predictions", labels, seeds=runs.seeds).items()
