@@ -23,7 +23,7 @@ TABLES = {
     "probe": "heads",
     "evaluate": "heads",
 }
-DATA = ("data/", "models/", "reports/", "studies", "${item.path}")
+DATA = ("params.yaml", "data/", "models/", "reports/", "studies", "${item.path}")
 
 OPTIONAL = {"sweeps"}
 """Tables that no stage runs over."""
