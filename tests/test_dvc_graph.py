@@ -11,6 +11,8 @@ from import_graph import ROOT, rooms_of_stage, third_party
 from ruamel.yaml import YAML
 from ruamel.yaml.main import CParser
 
+from pipeline.probes.settings import ProbeSettings
+
 DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 PARAMS = YAML(typ="safe").load((ROOT / "tests" / "params.yaml").read_text(encoding="utf-8"))
 STAGES = {name: stage.get("do", stage) for name, stage in DVC["stages"].items()}
@@ -72,7 +74,7 @@ def test_folders_that_the_report_depends_on_hold_only_what_git_tracks() -> None:
 
 @pytest.mark.parametrize("name", sorted({*TABLES} - {"evaluate"}))
 def test_a_stage_depends_on_its_own_row_only(name: str) -> None:
-    fields = ("corpus", "features", "label", "layers", "task") if name == "probe" else ()
+    fields = tuple(sorted(ProbeSettings.model_fields)) if name == "probe" else ()
     row = f"{TABLES[name]}.${{key}}"
     assert STAGES[name]["params"] == ([f"{row}.{field}" for field in fields] or [row])
 
