@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.lineage.content import folder_digest
 from pipeline.lineage.git import Git
 from pipeline.lineage.history import History
+from pipeline.lineage.ignore import IGNORE_FILE, IgnorePatterns
 from pipeline.lineage.upstream import Upstream
 
 
@@ -31,14 +32,16 @@ class Agreement:
         self._git = git
         self._history = history
         self._hash_cache: dict[str, str] = {}
+        self._folder_digests: dict[tuple[str, str, str | None], str] = {}
+        self._ignore_patterns: dict[str | None, IgnorePatterns] = {}
         self._params: dict[str, Any] = {}
 
     def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
         """What a commit has otherwise than the stages behind a file read it; names of files.
 
         A folder that git has, as the code of a room, is compared by the listing that DVC would make
-        of the commit's tree. A file of a folder whose listing DVC's cache does not know is taken to
-        agree.
+        of the commit's tree, without what the commit's ``.dvcignore`` in the project's root leaves
+        out. A file of a folder whose listing DVC's cache does not know is taken to agree.
         """
         outs = {out.path: out.digest for stage in upstream.stages for out in stage.outs}
         known = outs | {item.path: item.digest for item in upstream.raw}
@@ -72,10 +75,23 @@ class Agreement:
         tree = self._git.tree_of(commit, path)
         if tree is None:
             return None
-        if tree not in self._hash_cache:
-            files = {name: self._digest(own) for name, own in self._git.blobs_of(tree).items()}
-            self._hash_cache[tree] = folder_digest(files)
-        return self._hash_cache[tree]
+        # Patterns may name folders, so that one tree has another digest elsewhere.
+        key = path, tree, self._git.id_of(commit, IGNORE_FILE)
+        if key not in self._folder_digests:
+            ignored = self._ignored(key[2])
+            files = {
+                name: self._digest(own)
+                for name, own in self._git.blobs_of(tree).items()
+                if not ignored.ignores(f"{path}/{name}")
+            }
+            self._folder_digests[key] = folder_digest(files)
+        return self._folder_digests[key]
+
+    def _ignored(self, blob: str | None) -> IgnorePatterns:
+        if blob not in self._ignore_patterns:
+            text = "" if blob is None else self._git.text(blob)
+            self._ignore_patterns[blob] = IgnorePatterns(text)
+        return self._ignore_patterns[blob]
 
     def _digest(self, blob: str) -> str:
         if blob not in self._hash_cache:

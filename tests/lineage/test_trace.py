@@ -191,6 +191,22 @@ def test_a_room_that_is_as_stages_read_it_is_no_difference(made: Repository) -> 
     assert find(made, Content("3" * 32)).differences == ()
 
 
+def test_what_dvcignore_leaves_out_of_a_room_is_no_difference(made: Repository) -> None:
+    """Also where Git has it; patterns count from the project's root, as they do for DVC."""
+    digest = room(made)
+    made.write(".dvcignore", "# litter\n*.swp\n\n.vscode/\n/pipeline/report/notes.md\n!kept.swp\n")
+    for path in (".a.py.swp", ".vscode/settings.json", "notes.md"):
+        made.write(f"pipeline/report/{path}", "litter")
+    made.stage("report", deps={"pipeline/report": digest}, outs={"reports/index.html": "3" * 32})
+    made.commit("A report, and litter")
+    assert find(made, Content("3" * 32)).differences == ()
+
+    made.write("pipeline/report/kept.swp", "code")
+    made.stage("report", deps={"pipeline/report": digest}, outs={"reports/index.html": "4" * 32})
+    made.commit("A file that a pattern takes back")
+    assert find(made, Content("4" * 32)).differences == ("pipeline/report",)
+
+
 def test_code_that_changed_in_a_room_beside_an_old_lock_is_a_difference(made: Repository) -> None:
     made.stage(
         "report", deps={"pipeline/report": room(made)}, outs={"reports/index.html": "3" * 32}
