@@ -11,7 +11,8 @@ and a single head, differed in the last bit with 2 threads.
 
 Models whose attention does not go through transformers' interface (DeBERTa-v2 and MPNet, for two)
 take rows in padded batches, padded at the end. There, the shape of a row's batch follows from its
-own length: the padded length is the next multiple of 16, and rows repeat to fill the batch.
+own length: the next multiple of ``PADDED_STEP`` is the padded length, and rows repeat to fill the
+batch.
 """
 
 from __future__ import annotations

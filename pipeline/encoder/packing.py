@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-DUMMY_TOKENS = 16
-"""Shortest dummy row, in tokens, and so the least that is added to a pack."""
+from pipeline.core.kernels import MINIMUM_ROWS
 
-PADDED_STEP = 16
-"""Step of padded lengths."""
+DUMMY_TOKENS = MINIMUM_ROWS
+"""Shortest dummy row, in tokens, and so the least that is added to a pack: a token is a row of the
+encoder's matrix products."""
+
+PADDED_STEP = MINIMUM_ROWS
+"""Step of padded lengths: each text alone has tokens enough for its products."""
 
 
 def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
-
-_LEAST = 16
-"""Rows, inputs and outputs below this send a product to kernels for small ones, which round by
-where a row stands; so do inputs that do not fill vectors of this many numbers."""
+from pipeline.core.kernels import MINIMUM_ROWS, VECTOR_WIDTH
 
 _WIDE = 1024
 """Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
@@ -29,14 +26,15 @@ def single_thread_if_wide(inputs: int, *, scoring: bool) -> AbstractContextManag
 class BatchInvariantLinear(nn.Linear):
     """``torch.nn.Linear``, computed at sizes for which a row's bits are its own.
 
-    Zeros are added to rows, inputs and outputs where there are too few, and dropped again.
+    Zeros are added to rows, inputs and outputs where there are too few, and dropped again: small
+    kernels round by where a row stands, and so do inputs that do not fill vectors.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """(rows, outputs) from (rows, inputs)."""
-        rows = max(0, _LEAST - input.shape[0])
-        inputs = -self.in_features % _LEAST
-        outputs = max(0, _LEAST - self.out_features)
+        rows = max(0, MINIMUM_ROWS - input.shape[0])
+        inputs = -self.in_features % VECTOR_WIDTH
+        outputs = max(0, MINIMUM_ROWS - self.out_features)
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         if rows or inputs:

@@ -23,8 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
+from pipeline.core.kernels import MINIMUM_ROWS
 from pipeline.heads.linear import single_thread_if_wide
-from pipeline.heads.packing import MINIMUM_ROWS, PackedLayout
+from pipeline.heads.packing import PackedLayout
 
 _NARROW = 128
 """Hidden width up to which one thread computes steps alone."""

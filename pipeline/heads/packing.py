@@ -6,8 +6,8 @@ sequence that has one, longest sequence first. The backward direction walks the 
 each sequence from its own end, so that there is nothing it could read before a sequence's last
 token. Both directions walk together: a step holds the forward rows, then the backward ones.
 
-One thing is added. Matrix products with fewer than 16 rows take other kernels on CPUs, whose last
-bits differ; so every step has at least 16 rows, filled up behind the ends of the longest
+One thing is added. Matrix products with few rows take other kernels on CPUs, whose last bits
+differ; so every step has at least ``MINIMUM_ROWS``, filled up behind the ends of the longest
 sequences, where no real token follows. A sequence's outputs then do not depend on its batch.
 """
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-MINIMUM_ROWS = 16
+from pipeline.core.kernels import MINIMUM_ROWS
 
 Directions = tuple[str, ...]
 """``("",)`` forward, ``("_reverse",)`` backward, or both: torch's suffixes of parameters."""
@@ -131,7 +131,7 @@ def _lay_out(
     order = np.argsort(-lengths, kind="stable")
     rank_of[order] = np.arange(len(lengths))
 
-    # What each rank occupies: its own length, except that the first 16 are filled to the longest.
+    # What each rank occupies: its own length, but the first MINIMUM_ROWS are filled to the longest.
     occupied = np.zeros(max(len(lengths), MINIMUM_ROWS), np.int64)
     occupied[: len(lengths)] = lengths[order]
     occupied[:MINIMUM_ROWS] = occupied[0]

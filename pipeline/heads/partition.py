@@ -8,10 +8,10 @@ matters did is seen from the sums; a sequence in which that happens, which takes
 apart, is computed again in logarithms, alone.
 
 A sequence's results do not depend on its batch, to the last bit, on CPUs: products have at least
-16 rows (``pipeline/heads/packing.py`` says why), in whole blocks of rows, and whole vectors of
-labels, and ``_whole_vectors`` does the same for exponentials and logarithms.
+``MINIMUM_ROWS``, in whole blocks of rows, and whole vectors of labels, and ``_whole_vectors`` does
+the same for exponentials and logarithms.
 
-Shapes: P packed positions, L labels, L' labels filled up to a multiple of 16.
+Shapes: P packed positions, L labels, L' labels filled up to a multiple of ``VECTOR_WIDTH``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
+from pipeline.core.kernels import MINIMUM_ROWS, VECTOR_WIDTH
 from pipeline.heads.chain import Chain, sum_in_logarithms
-from pipeline.heads.packing import MINIMUM_ROWS, PackedBatch
+from pipeline.heads.packing import PackedBatch
 
-_VECTOR = 16
 _BLOCK = 4
 """Rows that a product in float64 takes at once on AMD's processors; those left over are rounded
 otherwise. Threads would part the rows anywhere, so that one takes them all."""
@@ -112,7 +112,7 @@ def forward_pass(
     Returns:
         (batch,) logarithms of the sums, and what ``backward_pass`` needs.
     """
-    wide = (0, -emissions.shape[1] % _VECTOR)
+    wide = (0, -emissions.shape[1] % VECTOR_WIDTH)
     # Positions that fill up a step have scores of zero; nothing reads what comes of them.
     layout = batch.forward
     blank = emissions.new_zeros(layout.positions, emissions.shape[1])
@@ -271,9 +271,9 @@ def _part(emissions: Tensor, batch: PackedBatch, index: int) -> Tensor:
 def _whole_vectors(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     """A function of each number, with the same instructions wherever a number stands.
 
-    CPUs take them in vectors of 16, and what is left over with other instructions.
+    CPUs take them in whole vectors, and what is left over with other instructions.
     """
     flat = values.reshape(-1)
-    flat = F.pad(flat, (0, -len(flat) % _VECTOR), value=1.0)
+    flat = F.pad(flat, (0, -len(flat) % VECTOR_WIDTH), value=1.0)
     result = torch.cat([function(part) for part in flat.split(_SERIAL)])
     return result[: values.numel()].view_as(values)

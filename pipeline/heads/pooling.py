@@ -24,12 +24,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from pipeline.core.kernels import VECTOR_WIDTH
 from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, PackedLayout
 from pipeline.heads.recurrent import RecurrentNetwork
-
-_VECTOR = 16
-"""Numbers that CPUs treat at once; a lone one is treated otherwise, in the last bit."""
 
 
 class AttentionPooling(nn.Module):
@@ -46,7 +44,7 @@ class AttentionPooling(nn.Module):
     def forward(self, outputs: Tensor, batch: PackedBatch) -> Tensor:
         """(batch, width) from (tokens, width)."""
         # As wide as a vector, so that every score is treated alike.
-        scores = self.query(outputs).expand(-1, _VECTOR).contiguous()
+        scores = self.query(outputs).expand(-1, VECTOR_WIDTH).contiguous()
         highest = max_of_texts(scores.detach(), batch).index_select(0, batch.owners)
         weights = (scores - highest).exp()
         total = sum_of_texts(weights, batch)[:, :1]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.core.kernels import MINIMUM_ROWS
 from pipeline.heads.model import Head
-from pipeline.heads.packing import MINIMUM_ROWS, pack_batch
+from pipeline.heads.packing import pack_batch
 from pipeline.heads.word_layout import WordLayout, lay_out_words
 from pipeline.tasks.inputs import Inputs
 from pipeline.tasks.label_type import LabelType, Row

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.heads.packing import MINIMUM_ROWS, Directions, PackedBatch, PackedLayout, pack_batch
+from pipeline.core.kernels import MINIMUM_ROWS
+from pipeline.heads.packing import Directions, PackedBatch, PackedLayout, pack_batch
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 FORWARD, BACKWARD = ("",), ("_reverse",)
