@@ -18,7 +18,7 @@ from pipeline.features import layout
 from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.features.reader import Features, open_features
 from pipeline.store.keys import Recipe, shard_name
-from pipeline.store.writer import entrance_file, key_array, layer_file, row_offsets
+from pipeline.store.writer import index_file, key_array, layer_file, row_offsets
 from pipeline.training.batches import epoch_batches
 from pipeline.training.states import MappedStates
 
@@ -82,7 +82,7 @@ def _make_features(folder: Path) -> Features:
         all_keys += keys
         written += hidden.nbytes
     every = np.concatenate(all_lengths)
-    entrance = entrance_file(
+    index_bytes = index_file(
         shards=entries,
         layers=[LAYER],
         width=WIDTH,
@@ -92,8 +92,8 @@ def _make_features(folder: Path) -> Features:
         row_offsets=row_offsets(every),
         row_keys=key_array(all_keys),
     )
-    write_bytes(folder / layout.INDEX_FILE, entrance, mode=READ_ONLY)
-    digest = hashlib.sha256(entrance).hexdigest()
+    write_bytes(folder / layout.INDEX_FILE, index_bytes, mode=READ_ONLY)
+    digest = hashlib.sha256(index_bytes).hexdigest()
     manifest = Manifest(
         RECIPE.as_json(), (LAYER,), WIDTH, LAYER, "float16", "", digest, tuple(entries)
     )

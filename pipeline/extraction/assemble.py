@@ -15,7 +15,7 @@ from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import entrance_file, key_array, row_offsets
+from pipeline.store.writer import index_file, key_array, row_offsets
 
 
 def assemble(
@@ -47,7 +47,7 @@ def assemble(
                 linker.link(source, temporary / layout.shard_path(shard.name, file))
                 digests[file] = digest
             entries.append(ShardEntry(shard.name, shard.end - shard.first, shard.tokens, digests))
-        entrance = entrance_file(
+        index_bytes = index_file(
             shards=entries,
             layers=layers,
             width=width,
@@ -57,7 +57,7 @@ def assemble(
             row_offsets=row_offsets(plan.lengths),
             row_keys=key_array(plan.keys),
         )
-        write_bytes(temporary / layout.INDEX_FILE, entrance, mode=READ_ONLY)
+        write_bytes(temporary / layout.INDEX_FILE, index_bytes, mode=READ_ONLY)
         manifest = Manifest(
             recipe=recipe.as_json(),
             layers=tuple(layers),
@@ -65,7 +65,7 @@ def assemble(
             depth=depth,
             dtype=recipe.storage_dtype,
             texts_sha256=texts_sha256,
-            entrance_sha256=hashlib.sha256(entrance).hexdigest(),
+            entrance_sha256=hashlib.sha256(index_bytes).hexdigest(),
             shards=tuple(entries),
         )
         write_manifest(temporary, manifest)

@@ -1,4 +1,4 @@
-"""Features as one HDF5 file to give away: the entrance's layout, with nothing left outside it."""
+"""Features as one HDF5 file to give away: the index file's layout, with nothing left outside it."""
 
 from __future__ import annotations
 

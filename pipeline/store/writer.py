@@ -20,7 +20,7 @@ from pipeline.features.manifest import ShardEntry
 
 @dataclass(frozen=True)
 class ShardTokens:
-    """What ``tokens.h5`` of one shard holds.
+    """Content of one shard's ``tokens.h5``.
 
     Attributes:
         per_token: by dataset name, (tokens,) or (tokens, 2) arrays of the shard's rows end to end.
@@ -73,7 +73,7 @@ def layer_file(hidden: npt.NDArray[Any], *, layer: int) -> bytes:
         return file.image()
 
 
-def entrance_file(
+def index_file(
     *,
     shards: Sequence[ShardEntry],
     layers: Sequence[int],
@@ -94,8 +94,8 @@ def entrance_file(
         layout.WORD_INDEX: ((), np.int32),
         layout.CHAR_OFFSETS: ((2,), np.int32),
     }
-    with _File(layout.TYPE_INDEX_FILE) as entrance:
-        file = entrance.hdf5
+    with _File(layout.TYPE_INDEX_FILE) as writer:
+        file = writer.hdf5
         file.create_dataset(
             layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()
         )
@@ -107,7 +107,7 @@ def entrance_file(
         for layer in layers:
             source = layout.layer_file(layer)
             _virtual(file, layout.layer_path(layer), shards, source, layout.HIDDEN, (width,), dtype)
-        return entrance.image()
+        return writer.image()
 
 
 def _virtual(

@@ -149,8 +149,8 @@ def test_m3_the_manifest_lists_every_file_with_its_digest(features: Path) -> Non
         assert entry["files"] == {
             path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in shard.iterdir()
         }
-    entrance = hashlib.sha256((features / "features.h5").read_bytes()).hexdigest()
-    assert content["entrance_sha256"] == entrance
+    digest = hashlib.sha256((features / "features.h5").read_bytes()).hexdigest()
+    assert content["entrance_sha256"] == digest
 
 
 def test_m4_the_recipe_holds_what_decides_values_and_nothing_else(features: Path) -> None:

@@ -172,7 +172,7 @@ def test_missing_shard_is_an_error_where_the_virtual_dataset_reads_nan(copy):
     assert np.isfinite(damaged.states("s0", layer=2)).all()
 
 
-def test_missing_entrance_is_an_error(copy):
+def test_missing_index_file_is_an_error(copy):
     (copy / "features.h5").unlink()
     with pytest.raises(StoreError, match=r"features\.h5: is missing"):
         open_features(copy).states("s0", layer=3)
@@ -248,7 +248,7 @@ def test_check_finds_a_flipped_byte_in_a_shard(copy, name):
         open_features(copy).check([3], HashCache())
 
 
-def test_check_finds_a_flipped_byte_in_the_entrance(copy):
+def test_check_finds_a_flipped_byte_in_the_index_file(copy):
     flip(copy / "features.h5")
     with pytest.raises(StoreError, match=r"features\.h5: is damaged"):
         open_features(copy).check([3], HashCache())

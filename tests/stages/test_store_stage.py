@@ -306,12 +306,12 @@ def test_export_is_one_file_with_everything_in_it(project: Path) -> None:
     shutil.move("given.h5", project.parent / "given.h5")  # nothing beside it is needed
     with (
         h5py.File(project.parent / "given.h5") as file,
-        h5py.File("data/features/small/features.h5") as entrance,
+        h5py.File("data/features/small/features.h5") as index,
     ):
         for group in ("layers", "tokens", "examples", "rows"):
-            assert set(file[group]) == set(entrance[group])
+            assert set(file[group]) == set(index[group])
             for name in file[group]:
-                dataset, original = file[group][name], entrance[group][name]
+                dataset, original = file[group][name], index[group][name]
                 assert not dataset.is_virtual
                 assert dataset.dtype == original.dtype
                 assert np.array_equal(dataset[()], original[()])

@@ -12,7 +12,7 @@ from pipeline.features import layout
 from pipeline.features.manifest import ShardEntry
 from pipeline.store.writer import (
     ShardTokens,
-    entrance_file,
+    index_file,
     key_array,
     layer_file,
     row_offsets,
@@ -45,7 +45,7 @@ def write_all(folder: Path) -> None:
     for shard in ("one", "two"):
         write_bytes(folder / "shards" / shard / "tokens.h5", tokens_file(some_tokens()))
         write_bytes(folder / "shards" / shard / "layer_02.h5", layer_file(HIDDEN, layer=2))
-    entrance = entrance_file(
+    index_bytes = index_file(
         shards=[ShardEntry(name, len(LENGTHS), TOTAL, {}) for name in ("one", "two")],
         layers=[2],
         width=8,
@@ -55,7 +55,7 @@ def write_all(folder: Path) -> None:
         row_offsets=row_offsets(np.tile(LENGTHS, 2)),
         row_keys=key_array(KEYS * 2),
     )
-    write_bytes(folder / "features.h5", entrance)
+    write_bytes(folder / "features.h5", index_bytes)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
