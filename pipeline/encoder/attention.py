@@ -122,7 +122,7 @@ def _varlen(
     scaling: float | None,
     sliding_window: int | None,
 ) -> Tensor:
-    """All rows in one call of the GPU's kernel for sequences of different lengths."""
+    """One call of the GPU's kernel for sequences of different lengths, with all rows."""
     from torch.nn.attention.varlen import varlen_attn
 
     reach = -1 if sliding_window is None else sliding_window - 1

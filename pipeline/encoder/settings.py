@@ -25,7 +25,7 @@ class EncoderSettings(Section):
 
     @property
     def kind(self) -> Literal["package", "folder", "hub"]:
-        """Where the model comes from."""
+        """Kind of source: a package, the Hub or a folder."""
         if self.source.startswith("package:"):
             return "package"
         return "folder" if self.source[0] in "./~" else "hub"

@@ -41,7 +41,7 @@ def encoder_files(settings: EncoderSettings) -> dict[str, Path]:
 
 
 def source_files(settings: EncoderSettings) -> dict[str, Path]:
-    """All files at the top of an encoder's source, by name, wherever the source is.
+    """Files at the top of an encoder's source, by name, wherever the source is.
 
     Raises:
         EncoderError: there is no such source.

@@ -216,7 +216,7 @@ class _Part:
 
     @classmethod
     def of(cls, encoding: Encoding, words: int | None = None) -> _Part:
-        """Of an encoding; raw text has as many words as the pre-tokenizer finds."""
+        """Part of an encoding; raw text has as many words as the pre-tokenizer finds."""
         index = np.array(
             [SPECIAL if word is None else word for word in encoding.word_ids], np.int32
         )
@@ -243,7 +243,7 @@ class _Part:
 
     @classmethod
     def special(cls, ids: Sequence[int]) -> _Part:
-        """Of special tokens."""
+        """Part of special tokens, which belong to no word."""
         nowhere = np.full((len(ids), 2), SPECIAL, np.int32)
         return cls(np.array(ids, np.int32), nowhere[:, 0], nowhere, 0)
 
@@ -256,7 +256,7 @@ class _Part:
 
 
 def longest_first(lengths: Sequence[int], room: int) -> list[int]:
-    """How many tokens of one text, or of two, are kept where only ``room`` fit.
+    """Number of tokens kept of one text, or of each of two, where only ``room`` fit.
 
     The longer of two texts is cut until it is as short as the other, then both; transformers calls
     this ``longest_first``.

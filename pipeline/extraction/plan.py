@@ -38,7 +38,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class CorpusRows:
-    """Which rows a corpus has.
+    """Rows of a corpus, distinct inputs once each.
 
     Attributes:
         example_ids: id of every example.
@@ -53,7 +53,7 @@ class CorpusRows:
 
 @dataclass(frozen=True)
 class RowPlan:
-    """How the rows of a corpus fall into shards; holds no text and no states.
+    """Division of a corpus's rows into shards; holds no text and no states.
 
     Attributes:
         rows: the rows.

@@ -23,7 +23,7 @@ def tokenizer_of(encoder_folder: Path, recipe: Recipe) -> RowTokenizer:
 
 
 def windows_of(recipe: Recipe) -> Windows | None:
-    """How long rows are read, where they are not cut."""
+    """Windows in which long rows are read, where they are not cut."""
     return None if recipe.stride is None else Windows(recipe.max_length, recipe.stride)
 
 

@@ -22,7 +22,7 @@ from pipeline.store.local import LocalStore
 
 @dataclass(frozen=True)
 class Recomputed:
-    """What came of it.
+    """Result of a recomputation.
 
     Attributes:
         rows: rows that were computed.

@@ -149,7 +149,7 @@ def extract(
 
 
 def recipe_of(settings: FeaturesSettings, snapshot: EncoderSnapshot) -> Recipe:
-    """Everything besides the text that decides a row's values.
+    """Recipe: settings besides the text that decide a row's values.
 
     Raises:
         EncoderError: the encoder takes shorter rows only.

@@ -16,7 +16,7 @@ from pipeline.store.local import LocalStore
 
 @dataclass(frozen=True)
 class ShardWork:
-    """What the store lacks of one shard.
+    """Missing part of one shard: what the store lacks.
 
     Attributes:
         shard: the shard.

@@ -1,4 +1,4 @@
-"""Whether a commit is what its ``dvc.lock`` says: code, data and parameters that stages read.
+"""Comparison of a commit with its ``dvc.lock``: code, data and parameters that stages read.
 
 A commit may change code and leave ``dvc.lock`` as it was. Its lock then lists outputs that other
 code made, and what is rebuilt from that commit need not be them.
@@ -37,7 +37,7 @@ class Agreement:
         self._params: dict[str, Any] = {}
 
     def differences(self, commit: str, upstream: Upstream) -> Iterator[str]:
-        """What a commit has otherwise than the stages behind a file read it; names of files.
+        """Names of files and folders that differ at a commit from what the stages read.
 
         A folder that git has, as the code of a room, is compared by the listing that DVC would make
         of the commit's tree, without what the commit's ``.dvcignore`` in the project's root leaves

@@ -19,7 +19,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Versions:
-    """What decided the bytes, besides code and data.
+    """Versions that decided the bytes, besides code and data.
 
     Attributes:
         torch: that trained the head, as its description says.
@@ -33,7 +33,7 @@ class Versions:
 
 
 def describe(lineage: Lineage, versions: Versions) -> Iterator[str]:
-    """All that is known of where a content came from."""
+    """Lines on where a content came from: all that is known."""
     place = lineage.place
     yield f"file      {place.path}"
     yield f"digest    {lineage.content.digest}"

@@ -126,7 +126,7 @@ class Git:
         return self.run("rev-list", "--date-order", *revisions).split()
 
     def describe(self, sha: str) -> Commit:
-        """What a person knows a commit by."""
+        """Date, author and subject of a commit."""
         line = self.run("show", "--no-patch", "--date=short", "--format=%ad%x00%an%x00%s", sha)
         date, author, subject = line.rstrip("\n").split("\0")
         return Commit(sha, date, author, subject)

@@ -103,7 +103,7 @@ class History:
         ]
 
     def places(self, commit: str, content: Content) -> list[Place]:
-        """As what a commit lists a content: outputs and raw data first, then files in them."""
+        """Places of a content in a commit: outputs and raw data first, then files in them."""
         stages, pointers = self.stages(commit), self.pointers(commit)
         found = []
         for item, stage, pointer in _items(stages, pointers):
@@ -128,7 +128,7 @@ class History:
         return sorted(found, key=lambda place: place.inside is not None)
 
     def stages(self, commit: str) -> tuple[Stage, ...]:
-        """What ``dvc.lock`` lists at a commit."""
+        """Stages that ``dvc.lock`` lists at a commit."""
         blob = self._git.id_of(commit, LOCK)
         if blob is None:
             return ()
@@ -137,7 +137,7 @@ class History:
         return self._locks[blob]
 
     def pointers(self, commit: str) -> dict[str, tuple[Item, ...]]:
-        """What ``.dvc`` files point to at a commit, by their path."""
+        """Items that ``.dvc`` files point to at a commit, by the path of each file."""
         found = {}
         for path in self._data:
             if path == LOCK or (blob := self._git.id_of(commit, path)) is None:
@@ -169,7 +169,7 @@ class History:
 
 
 def workspace_items(git: Git) -> Iterator[tuple[Item, str | None]]:
-    """What the workspace lists, committed or not: items, and the stages that made them."""
+    """Items that the workspace lists, committed or not, and the stages that made them."""
     texts = {
         path: (git.root / path).read_text(encoding="utf-8", errors="replace")
         for path in git.files(LOCK, f"**/*{POINTER}")

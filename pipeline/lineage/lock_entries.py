@@ -69,7 +69,7 @@ def parse_lock(text: str) -> tuple[Stage, ...]:
 
 
 def parse_pointer(path: str, text: str) -> tuple[Item, ...]:
-    """What a ``.dvc`` file points to; none where it cannot be read.
+    """Items that a ``.dvc`` file points to; none where it cannot be read.
 
     Args:
         path: of the pointer, from the project's root; what it names is beside it.

@@ -31,7 +31,7 @@ _STDERR = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What a rebuild runs and what it starts from.
+    """Plan of a rebuild: what it runs, and what it starts from.
 
     Attributes:
         stages: that run, in this order.
@@ -164,7 +164,7 @@ def different_outputs(clone: Path, stages: Iterable[Stage]) -> Iterator[tuple[It
 
 
 def _read_of(items: Iterable[Item], stages: Sequence[Stage]) -> list[Item]:
-    """Those items that a stage reads; what nobody reads, such as metrics, need not be there."""
+    """Items that a stage reads; what nobody reads, such as metrics, need not be there."""
     paths = [dep.path for stage in stages for dep in stage.deps]
     return [
         item

@@ -94,7 +94,7 @@ def _lineage(
     path: str | None,
     experiment: str | None,
 ) -> Lineage | None:
-    """What the commits say that list a content; nothing if they name it as code alone."""
+    """Lineage of a content by the commits that list it; ``None`` if they name it as code alone."""
     if not any(history.places(commit, content) for commit in (commits[0], commits[-1])):
         return None
     agreement = Agreement(git, history)
@@ -135,7 +135,7 @@ def _lineage(
 
 
 def _distance(place: Place, name: str, path: str | None) -> tuple[bool, bool]:
-    """Of several places of one content, the one that the file lies at, or is called as, first."""
+    """Sort key of places of one content: that of the file's own path first, then of its name."""
     return place.path != path, place.path.rsplit("/", 1)[-1] != name.rstrip("/").rsplit("/", 1)[-1]
 
 

@@ -10,7 +10,7 @@ from pipeline.lineage.lock_entries import Item, Stage
 
 @dataclass(frozen=True)
 class Upstream:
-    """Everything that a file was made from.
+    """Stages, raw data and code that a file was made from.
 
     Attributes:
         stages: each after those whose outputs it reads; the stage that made the file comes last.

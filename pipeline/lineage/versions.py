@@ -28,7 +28,7 @@ def pinned(requirements: str) -> dict[str, str]:
 
 
 def commit_versions(git: Git, commit: str, path: str = LOCK) -> dict[str, str]:
-    """What a commit's file of requirements pins; nothing where it has none."""
+    """Versions that a commit's file of requirements pins; none where there is no such file."""
     blob = git.id_of(commit, path)
     return pinned(git.text(blob)) if blob else {}
 

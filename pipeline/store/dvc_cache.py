@@ -81,7 +81,7 @@ class DvcCache:
         )
 
     def object(self, md5: str) -> Path | None:
-        """Where the cache holds a content, or would hold it."""
+        """Path at which the cache holds a content, or would hold it."""
         return self._folder / md5[:2] / md5[2:] if self._folder else None
 
     def repair(self, source: Path, linker: Linker) -> Path | None:

@@ -58,7 +58,7 @@ class RowIndex:
         return None
 
     def tokens(self, key: bytes) -> dict[str, Any] | None:
-        """All of a row but its states, by the names of ``tokens.h5`` without ``row_``.
+        """Arrays of a row but for its states, by the names of ``tokens.h5`` without ``row_``.
 
         Per-token arrays of (tokens,) or (tokens, 2), and the numbers ``full_length`` and ``words``.
         """
@@ -95,7 +95,7 @@ class RowIndex:
         raise KeyError(key.hex())
 
     def _entries(self, key: bytes) -> Iterator[int]:
-        """Where a key stands; in several shards, once in each."""
+        """Places of a key: in several shards, one in each."""
         prefix = np.uint64(int.from_bytes(key[:8], "big"))
         position = int(np.searchsorted(self._prefixes, prefix))
         while position < len(self._prefixes) and self._prefixes[position] == prefix:

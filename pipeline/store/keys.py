@@ -14,7 +14,7 @@ from pipeline.features import layout
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything besides the text that decides a row's values at a given layer.
+    """Settings besides the text that decide a row's values at a given layer.
 
     Which layers are kept is not part of it, nor are device, torch version and type of CPU: they
     are logged beside the shards, outside the hashed bytes.

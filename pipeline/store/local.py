@@ -51,7 +51,7 @@ class LocalStore:
         return cls(root / recipe.digest()[: layout.NAME_DIGITS], hash_cache)
 
     def path(self, shard: str, file: str) -> Path:
-        """Where a shard's file is, or would be."""
+        """Path of a shard's file, which need not be there."""
         return self.folder / shard / file
 
     def holds(self, shard: str, file: str) -> bool:
@@ -76,7 +76,7 @@ class LocalStore:
             return None
 
     def missing(self, shard: str, files: Sequence[str]) -> list[str]:
-        """Which of a shard's files the store does not have, or has damaged."""
+        """Files of a shard that the store does not have, or has damaged."""
         return [file for file in files if not self.holds(shard, file)]
 
     def shards(self) -> list[str]:
@@ -90,7 +90,7 @@ class LocalStore:
                 yield shard, path.name
 
     def index(self) -> RowIndex:
-        """Where every stored row is."""
+        """Index of all stored rows."""
         return RowIndex(self.shards(), self.find)
 
     def put(self, shard: str, file: str, data: bytes) -> None:
@@ -177,7 +177,7 @@ def _note(path: Path) -> Path:
 
 
 def _write_note(path: Path, digest: str) -> None:
-    """As ``sha256sum`` writes it, so that ``sha256sum --check *.sha256`` reads it.
+    """Write a note as ``sha256sum`` does, so that ``sha256sum --check *.sha256`` reads it.
 
     Not synced: a note that a power failure empties makes its file count as missing.
     """
