@@ -7,6 +7,8 @@ than click itself.
 
 from __future__ import annotations
 
+import signal
+import threading
 from importlib import import_module
 from typing import Any
 
@@ -79,6 +81,12 @@ class StagesGroup(click.Group):
                     self.add_command(StageReference(name, short_help=summary))
         for name in (*STAGES, *MAINTENANCE):
             self.add_command(StageReference(name, hidden=True))
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program; Ctrl-C ends it without a traceback while its modules are imported."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        return super().main(*arguments, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
         """Names of all commands, in the order of work."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+if sys.argv[:1] == ["-m"]:
+    # Libraries take seconds to import: Ctrl-C then ends the program without a traceback. The
+    # command itself, once it runs, ends in order.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 if os.name == "nt":
     sys.exit("icehouse: native Windows is not supported; use WSL2 (see README.md)")
 try:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, TextIO
 
 import click
 
 from pipeline.core.errors import IcehouseError
+from pipeline.core.printing import printable
+from pipeline.core.reading import LargeFileError, SpecialFileError
 
 PARAMS_FILE = "params.yaml"
 
@@ -55,27 +61,96 @@ _ADVICE = {
     errno.EDQUOT: _SPACE,
     errno.EFBIG: _SPACE,
     errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
     errno.EROFS: _RIGHTS,
+    errno.EMFILE: "let the process open more files: ulimit -n 4096",
+    errno.ENFILE: "close other programs, or run it again later",
+    errno.ENOMEM: "close other programs, or use a machine with more memory",
+    errno.EISDIR: "there must be a file there, or nothing: move the folder away",
+    errno.ENOTDIR: "there must be a folder there, or nothing: move the file away",
+    errno.EEXIST: "there must be nothing there: move it away",
+    errno.ELOOP: "remove the symbolic link",
+    errno.ENAMETOOLONG: "use a shorter name, or a folder nearer to the root",
+    errno.EIO: "the disk fails, or its network: see the system's log",
+    errno.ESTALE: "the network's disk is gone: mount it again",
 }
-"""Errors of the system that the user can mend; any other one is a bug."""
+"""Errors of the system that the user can act on; any other one is a bug."""
+
+_MEMORY = "not enough memory; lower batch_size or max_length, close other programs, or use {more}"
 
 
 class StageCommand(click.Command):
-    """A command that ends in one line and exit code 2 where the user can mend the cause."""
+    """A command that ends in one line and exit code 2 where the user can act on the cause.
+
+    SIGTERM ends it as Ctrl-C does, so that nothing temporary is left; a second Ctrl-C ends it at
+    once. What it prints of names and labels is shown and not obeyed, on a terminal of any encoding.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the stage; errors of the pipeline become ``error: <what, where, what to do>``."""
+        """Runs the stage; what the user can act on becomes ``error: <what, where, what to do>``."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
-        except IcehouseError as error:
-            click.echo(f"error: {error}", err=True)
-            return ctx.exit(2)
-        except OSError as error:
-            if error.errno not in _ADVICE:
+            with _ending_in_order():
+                return super().invoke(ctx)
+        except Exception as error:
+            line = explain(error)
+            if line is None:
                 raise
-            place = f"{error.filename}: " if error.filename else ""
-            click.echo(f"error: {place}{error.strerror}; {_ADVICE[error.errno]}", err=True)
+            click.echo(f"error: {printable(line)}", err=True)
             return ctx.exit(2)
+
+
+def explain(error: BaseException) -> str | None:
+    """The line that tells a user of an error; ``None`` where it is a bug, and not the user's.
+
+    The one place that knows what other libraries raise where the machine is at its end.
+    """
+    if isinstance(error, IcehouseError):
+        return str(error)
+    if isinstance(error, SpecialFileError | LargeFileError):
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; {_ADVICE[error.errno]}"
+    # By name: torch, which defines it, takes a second to import, and most commands do without.
+    if type(error).__name__ == "OutOfMemoryError":
+        return _MEMORY.format(more="a GPU with more") + "; ICEHOUSE_GPU_TOKENS bounds extraction"
+    if isinstance(error, MemoryError) or _ALLOCATION.search(str(error)):
+        return _MEMORY.format(more="a machine with more")
+    return None
+
+
+_ALLOCATION = re.compile(r"can't allocate memory|Unable to allocate .* for an array|std::bad_alloc")
+"""What torch's allocator for CPUs and numpy's say where the system has no more memory."""
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into exceptions while the block runs, the first time.
+
+    What has begun is then put away as after an error. Only the main thread may say what a signal
+    does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # After a first signal the second one ends the program, also while it is ending.
+            if signal.getsignal(number) is _end:
+                signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    if number == signal.SIGTERM:
+        sys.exit(128 + number)
+    raise KeyboardInterrupt
 
 
 class LongCommand(StageCommand):
@@ -149,4 +224,4 @@ class _EchoHandler(logging.Handler):
         self._err = err
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{self._prefix}{record.getMessage()}", err=self._err)
+        click.echo(printable(f"{self._prefix}{record.getMessage()}"), err=self._err)
