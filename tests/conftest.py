@@ -137,6 +137,14 @@ def tiny_encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
+def whole_flow(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small corpus taken through all commands, for faults to happen to a copy of it."""
+    from flow import make_whole_flow  # beside the tests of faults
+
+    return make_whole_flow(tmp_path_factory.mktemp("flow") / "whole", tiny_bert)
+
+
+@pytest.fixture(scope="session")
 def pushed(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The small project, committed, and pushed to the remote ``shared``, a folder.
 

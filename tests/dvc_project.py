@@ -38,8 +38,8 @@ class Project:
         }
         self.environment.pop("FEATURE_STORE", None)
 
-    def run(self, *command: str) -> str:
-        result = subprocess.run(
+    def try_(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment,
@@ -47,6 +47,9 @@ class Project:
             text=True,
             check=False,
         )
+
+    def run(self, *command: str) -> str:
+        result = self.try_(*command)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout + result.stderr
 
@@ -102,15 +105,25 @@ def computed(output: str) -> list[int]:
     return [int(count) for count in re.findall(r"(\d+) rows \(\d+ tokens\) to compute", output)]
 
 
-def make_project(folder: Path) -> Project:
-    """Sixty rows of each sample, short texts, one epoch; nothing has run yet."""
-    for name in ("icehouse", "pipeline", "stages", "studies"):
+def copy_code(folder: Path) -> Project:
+    """The code and the stages in a folder under git, without data and parameters."""
+    for name in ("icehouse", "pipeline", "stages"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("dvc.yaml", "tests/params.yaml", ".dvcignore"):
-        shutil.copy(ROOT / name, folder / Path(name).name)
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
     (folder / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc" / "config")
+    made = Project(folder)
+    made.run("git", "init", "-q")
+    return made
+
+
+def make_project(folder: Path) -> Project:
+    """Sixty rows of each sample, short texts, one epoch; nothing has run yet."""
+    made = copy_code(folder)
+    shutil.copytree(ROOT / "studies", folder / "studies")
+    shutil.copy(ROOT / "tests" / "params.yaml", folder)
     raw = folder / "data" / "raw"
     write_demo_data(raw)
     news = (raw / "news.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -118,8 +131,6 @@ def make_project(folder: Path) -> Project:
     tweets = (raw / "tweets.conll").read_text(encoding="utf-8").split("\n\n")
     (raw / "tweets.conll").write_text("\n\n".join(tweets[:60]) + "\n", encoding="utf-8")
 
-    made = Project(folder)
-    made.run("git", "init", "-q")
     params = made.params()
     shrink(params)
     made.write_params(params)
