@@ -7,7 +7,7 @@ import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-if sys.argv[:1] == ["-m"]:
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Libraries take seconds to import: Ctrl-C then ends the program without a traceback. The
     # command itself, once it runs, ends in order.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

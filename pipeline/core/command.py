@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
@@ -54,7 +55,7 @@ def complete_rows(table: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
-_SPACE = "nothing half-written was left: free some space, and run it again to go on"
+_SPACE = "free some space, and run it again to go on"
 _RIGHTS = "give this user the right to it, or choose another place"
 _ADVICE = {
     errno.ENOSPC: _SPACE,
@@ -88,17 +89,15 @@ class StageCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the stage; what the user can act on becomes ``error: <what, where, what to do>``."""
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
+        _allow_any_text()
         try:
             with _ending_in_order():
                 return super().invoke(ctx)
         except Exception as error:
-            line = explain(error)
+            line = explain(error) or _absent(error, ctx.params.values())
             if line is None:
                 raise
-            click.echo(f"error: {printable(line)}", err=True)
+            echo(f"error: {line}", err=True)
             return ctx.exit(2)
 
 
@@ -109,21 +108,70 @@ def explain(error: BaseException) -> str | None:
     """
     if isinstance(error, IcehouseError):
         return str(error)
-    if isinstance(error, SpecialFileError | LargeFileError):
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, OSError) and error.errno in _ADVICE:
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror}; {_ADVICE[error.errno]}"
+    if isinstance(error, OSError) and (line := _of_the_system(error)):
+        return line
     # By name: torch, which defines it, takes a second to import, and most commands do without.
-    if type(error).__name__ == "OutOfMemoryError":
+    if type(error).__name__ == "OutOfMemoryError" or _GPU_ALLOCATION.search(str(error)):
         return _MEMORY.format(more="a GPU with more") + "; ICEHOUSE_GPU_TOKENS bounds extraction"
     if isinstance(error, MemoryError) or _ALLOCATION.search(str(error)):
         return _MEMORY.format(more="a machine with more")
     return None
 
 
+def _of_the_system(error: OSError) -> str | None:
+    """The line of an error of the system that the user can act on."""
+    if isinstance(error, SpecialFileError | LargeFileError):
+        return f"{error.filename}: {error.strerror}"
+    if error.errno in _ADVICE:
+        # Of a rename, the second name is the file that was meant.
+        name = error.filename2 or error.filename
+        advice = _ADVICE[error.errno]
+        if advice == _SPACE and name:  # written by ``core.files``, all or nothing
+            advice = f"nothing half-written was left: {advice}"
+        return f"{f'{_text(name)}: ' if name else ''}{error.strerror}; {advice}"
+    if _NO_TEMPORARY in str(error.strerror):
+        return "there is no folder for temporary files; let TMPDIR name one"
+    return None
+
+
+_NO_TEMPORARY = "No usable temporary directory"
+"""What ``tempfile`` says where no folder can be written to."""
+
 _ALLOCATION = re.compile(r"can't allocate memory|Unable to allocate .* for an array|std::bad_alloc")
 """What torch's allocator for CPUs and numpy's say where the system has no more memory."""
+
+_GPU_ALLOCATION = re.compile(r"(CUDA error|MPS backend)[: ]+out of memory|_STATUS_ALLOC_FAILED")
+"""The same of GPUs, where no class of its own says so."""
+
+
+def _absent(error: Exception, given: Iterable[object]) -> str | None:
+    """The line on a file that is absent, where the command was given its path, or a folder of it.
+
+    Any other file that is not there is a bug.
+    """
+    if not isinstance(error, FileNotFoundError) or error.filename is None:
+        return None
+    name = _text(error.filename)
+    named = [path for one in given for path in (one if isinstance(one, tuple) else (one,))]
+    if any(isinstance(path, Path) and Path(name).is_relative_to(path) for path in named):
+        return f"{name}: no such file or folder; look at the path, or run `dvc repro` or `dvc pull`"
+    return None
+
+
+def _text(name: str | bytes | int) -> str:
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
+
+
+def _allow_any_text() -> None:
+    """Lets standard output take text that the terminal's encoding has no characters for."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Prints a line with text from data in it, which a terminal is not to obey."""
+    click.echo(printable(line), err=err)
 
 
 @contextmanager
@@ -136,18 +184,27 @@ def _ending_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, _end)
+        for number in _ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN  # who started it in the background
+    }
     try:
         yield
     finally:
         for number, handler in before.items():
-            # After a first signal the second one ends the program, also while it is ending.
+            # After a first signal the next one ends the program, also while it is ending.
             if signal.getsignal(number) is _end:
                 signal.signal(number, handler)
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
 def _end(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
+    for either in _ENDING:
+        if signal.getsignal(either) is _end:
+            signal.signal(either, signal.SIG_DFL)
     if number == signal.SIGTERM:
         sys.exit(128 + number)
     raise KeyboardInterrupt
@@ -175,6 +232,7 @@ class LongCommand(StageCommand):
         """Runs the stage; see ``StageCommand``."""
         if not ctx.params.pop("quiet"):
             return super().invoke(ctx)
+        _allow_any_text()
         with redirect_stdout(io.StringIO()) as said, redirect_stderr(_PlainErrors(sys.stderr)):
             result = super().invoke(ctx)
         for line in said.getvalue().splitlines()[-1:]:
@@ -224,4 +282,4 @@ class _EchoHandler(logging.Handler):
         self._err = err
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(printable(f"{self._prefix}{record.getMessage()}"), err=self._err)
+        echo(f"{self._prefix}{record.getMessage()}", err=self._err)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 MOST_THREADS = 1024
+_MOST_DIGITS = 9
 GPU_TOKENS = 16384
 
 # Of glibc's malloc.h.
@@ -66,11 +67,12 @@ def use_threads() -> int:
 
     asked = os.environ.get("ICEHOUSE_THREADS")
     if asked:
-        if not (asked.isascii() and asked.isdigit()) or not 1 <= int(asked) <= MOST_THREADS:
+        number = _whole(asked)
+        if not 1 <= number <= MOST_THREADS:
             raise MachineError(
-                f"ICEHOUSE_THREADS={asked}: must be a whole number from 1 to {MOST_THREADS}"
+                f"ICEHOUSE_THREADS={_short(asked)}: must be a whole number from 1 to {MOST_THREADS}"
             )
-        torch.set_num_threads(int(asked))
+        torch.set_num_threads(number)
     return torch.get_num_threads()
 
 
@@ -143,9 +145,23 @@ def gpu_tokens() -> int:
     asked = os.environ.get("ICEHOUSE_GPU_TOKENS")
     if not asked:
         return GPU_TOKENS
-    if not (asked.isascii() and asked.isdigit()) or int(asked) < 16:
-        raise MachineError(f"ICEHOUSE_GPU_TOKENS={asked}: must be a whole number of at least 16")
-    return int(asked)
+    number = _whole(asked)
+    if number < 16:
+        raise MachineError(
+            f"ICEHOUSE_GPU_TOKENS={_short(asked)}: must be a whole number of at least 16, and of "
+            f"at most {_MOST_DIGITS} digits"
+        )
+    return number
+
+
+def _whole(text: str) -> int:
+    """The number that a variable holds; -1 where it is none, or one that no machine is for."""
+    plain = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if plain else -1
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def choose_device() -> torch.device:
@@ -165,7 +181,7 @@ def choose_device() -> torch.device:
         device = torch.device(asked)
     except RuntimeError:
         raise MachineError(
-            f"ICEHOUSE_DEVICE={asked}: not a device; use cuda, cuda:<number>, mps or cpu"
+            f"ICEHOUSE_DEVICE={_short(asked)}: not a device; use cuda, cuda:<number>, mps or cpu"
         ) from None
     present = {
         "cpu": True,

@@ -7,12 +7,15 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pipeline.core.reading import open_regular
 
 READ_ONLY = 0o444
 _CHUNK = 1 << 20
@@ -50,7 +53,7 @@ def md5_file(path: Path) -> str:
 
 
 def _hash_file(path: Path, digest: hashlib._Hash) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -75,8 +78,7 @@ def atomic_file(path: Path, *, mode: int = 0o644, durable: bool = True) -> Itera
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a write that the disk refuses does not say of what
+        _name(error, path)
         raise
 
 
@@ -90,9 +92,16 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        _name(error, path)
         raise
+
+
+def _name(error: BaseException, path: Path) -> None:
+    """Says what was written: a write that the disk refuses does not."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -129,10 +138,24 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+
+
 def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table as CSV, with a header and lines that end alike on all systems."""
+    """A table as CSV, with a header and lines that end alike on all systems.
+
+    Spreadsheets run text that begins like a formula, and labels are such text where somebody made
+    them so: an apostrophe before it makes it text again. Numbers stay as they are.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerow(map(_as_text, columns))
+    writer.writerows(map(_as_text, row) for row in rows)
     return text.getvalue()
+
+
+def _as_text(cell: Any) -> Any:
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
