@@ -2,59 +2,54 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from pipeline.core.errors import DataError, StoreError
-from pipeline.core.files import readable_json
+from pipeline.core.files import canonical_json, readable_json
+from pipeline.core.reading import parse_record
+from pipeline.heads.constraints import check_tags
 from pipeline.heads.model import Head
 from pipeline.heads.settings import HeadSettings
-from pipeline.tasks.registry import label_type_named
+from pipeline.heads.weights import read_weights, weight_shapes, write_weights
+from pipeline.tasks.head_record import HeadRecord, read_head_record
 
 WEIGHTS = "head.safetensors"
 DESCRIPTION = "head.json"
-_NEEDED = {"settings", "width", "labels", "layers", "thresholds", "recipe"}
+_NEEDED = ("settings", "width", "labels", "layers", "thresholds", "recipe")
 
 
 def save_head(folder: Path, head: Head, description: dict[str, Any]) -> None:
-    """Writes a head's weights and description into an existing folder.
-
-    The weights carry no metadata: with more than one key its order, and so the bytes, would vary.
-    """
+    """Writes a head's weights and description into an existing folder."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS)
+    write_weights(folder / WEIGHTS, tensors)
     (folder / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
 
 
 def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, Any]]:
     """Reads a head back, ready to predict, with its description.
 
+    Nothing is built before the weights are known to be those of such a head: a description that
+    asks for more costs nothing.
+
     Raises:
         StoreError: the folder holds no head, or half of one, or that of another version.
     """
-    description = read_description(folder)
+    record, description = _read(folder)
     weights = folder / WEIGHTS
     try:
-        tensors = load_file(weights)
-        settings = HeadSettings.model_validate_json(json.dumps(description["settings"]))
-        stored = label_type_named(str(description.get("label_type", description.get("kind"))))
-        label_type = settings.label_type(stored.column_kind)
-        head = Head.build(settings, label_type, description["labels"], width=description["width"])
+        settings = parse_record(HeadSettings, canonical_json(description["settings"]))
+        label_type = settings.label_type(record.learns.column_kind)
+        labels, width = description["labels"], description["width"]
+        check_tags(labels, label_type.scheme)
+        tensors = read_weights(weights, weight_shapes(settings, label_type, labels, width=width))
+        head = Head.build(settings, label_type, labels, width=width)
         head.load_state_dict(tensors)
     except FileNotFoundError:
         raise StoreError(f"{weights}: no such file; run `dvc repro` or `dvc pull`") from None
-    except (
-        SafetensorError,
-        ValidationError,
-        DataError,
-        RuntimeError,
-    ):  # the last: other names or shapes
+    except (DataError, ValueError):
         raise _unreadable(folder) from None
     return head.to(device).eval(), description
 
@@ -65,16 +60,17 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         StoreError: the folder holds no head, or that of another version.
     """
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[HeadRecord, dict[str, Any]]:
     path = folder / DESCRIPTION
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        return read_head_record(path, _NEEDED)
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
     except ValueError:
         raise _unreadable(folder) from None
-    if not isinstance(description, dict) or not description.keys() >= _NEEDED:
-        raise _unreadable(folder)
-    return description
 
 
 def _unreadable(folder: Path) -> StoreError:

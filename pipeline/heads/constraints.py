@@ -69,12 +69,9 @@ def allowed_sequences(names: Sequence[str], scheme: str | None) -> Constraints |
     Raises:
         ValueError: there are no labels, or one is not a tag of the scheme.
     """
+    check_tags(names, scheme)
     if scheme is None:
         return None
-    prefixes = _PREFIXES[scheme]
-    for name in names:
-        if name != OUTSIDE and not (name[:1] in prefixes and name[1:2] == "-" and name[2:]):
-            raise ValueError(f"{name!r} is not a tag of the scheme {scheme}")
     if not names:
         raise ValueError("there are no labels")
     known = set(names)
@@ -92,6 +89,20 @@ def allowed_sequences(names: Sequence[str], scheme: str | None) -> Constraints |
     if not (starts & ends).any():
         starts, ends = np.ones_like(starts), np.ones_like(ends)
     return Constraints(starts, goes_on | (~must_end[:, None] & ~must_begin), ends)
+
+
+def check_tags(names: Sequence[str], scheme: str | None) -> None:
+    """Checks that labels are tags of a scheme; plain tags may be anything.
+
+    Raises:
+        ValueError: one is not.
+    """
+    if scheme is None:
+        return
+    prefixes = _PREFIXES[scheme]
+    for name in names:
+        if name != OUTSIDE and not (name[:1] in prefixes and name[1:2] == "-" and name[2:]):
+            raise ValueError(f"{name!r} is not a tag of the scheme {scheme}")
 
 
 def forget_impossible(

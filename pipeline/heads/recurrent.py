@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,24 @@ _VECTOR = 32
 """Widths that are not multiples of this leave CPUs a rest to compute with other instructions, whose
 last bits differ from those of whole vectors; which numbers the rest has depends on the batch. Torch
 takes two vectors at a time, of 16 numbers with AVX-512."""
+
+
+def parameter_shapes(
+    *, cell: str, input_size: int, hidden_size: int, num_layers: int, bidirectional: bool
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of a network's parameters, in the order in which they are drawn.
+
+    One at a time: who asks for ten million layers need not be given them.
+    """
+    gates = len(_ORDER[cell]) * hidden_size
+    directions = ("", "_reverse") if bidirectional else ("",)
+    for layer in range(num_layers):
+        width = input_size if layer == 0 else hidden_size * len(directions)
+        for suffix in directions:
+            yield f"weight_ih_l{layer}{suffix}", (gates, width)
+            yield f"weight_hh_l{layer}{suffix}", (gates, hidden_size)
+            yield f"bias_ih_l{layer}{suffix}", (gates,)
+            yield f"bias_hh_l{layer}{suffix}", (gates,)
 
 
 class RecurrentNetwork(nn.Module):
@@ -55,19 +74,16 @@ class RecurrentNetwork(nn.Module):
         self.dropout = dropout
         self.locked_dropout = locked_dropout
         self.output_size = hidden_size * len(self.directions)
-        gates = len(_ORDER[cell]) * hidden_size
         bound = 1 / math.sqrt(hidden_size)
-        for layer in range(num_layers):
-            width = input_size if layer == 0 else self.output_size
-            for suffix in self.directions:
-                for name, shape in (
-                    ("weight_ih", (gates, width)),
-                    ("weight_hh", (gates, hidden_size)),
-                    ("bias_ih", (gates,)),
-                    ("bias_hh", (gates,)),
-                ):
-                    values = torch.empty(shape).uniform_(-bound, bound)
-                    self.register_parameter(f"{name}_l{layer}{suffix}", nn.Parameter(values))
+        for name, shape in parameter_shapes(
+            cell=cell,
+            input_size=input_size,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+        ):
+            values = torch.empty(shape).uniform_(-bound, bound)
+            self.register_parameter(name, nn.Parameter(values))
 
     def forward(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
         """Runs over all sequences of a batch.

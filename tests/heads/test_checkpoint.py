@@ -42,7 +42,7 @@ def make_head(task: str, **changes: Any) -> tuple[Head, dict[str, Any]]:
         "label_type": head.label_type.name,
         "labels": names,
         "width": WIDTH,
-        "layers": [1],
+        "layers": list(range(len(settings.layers))),
         "thresholds": None,
         "recipe": {},
     }

@@ -1,0 +1,136 @@
+"""Weights of a head on disk: safetensors, of which nothing is read before its sizes are right."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, RootModel
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from pipeline.core.reading import Record, open_regular, parse_json
+from pipeline.heads.recurrent import parameter_shapes
+from pipeline.heads.settings import HeadSettings
+from pipeline.tasks.label_type import LabelType
+
+Shape = tuple[int, ...]
+
+_MOST_HEADER = 1 << 20
+"""Bytes of a header: ten thousand tensors, where a head of many layers has a hundred."""
+
+_FLOAT32_BYTES = 4
+
+
+class _TensorEntry(Record):
+    """A tensor in the header; where its bytes are, safetensors checks itself."""
+
+    dtype: Literal["F32"]
+    shape: tuple[Annotated[int, Field(ge=0)], ...]
+    data_offsets: tuple[int, int]
+
+
+class _Header(RootModel[dict[str, _TensorEntry]]):
+    pass
+
+
+def weight_shapes(
+    settings: HeadSettings, label_type: LabelType, labels: Sequence[str], *, width: int
+) -> Iterator[tuple[str, Shape]]:
+    """Names and shapes of a head's weights, one at a time and without the head.
+
+    A forged description may ask for more than any machine has; this asks for nothing.
+
+    Raises:
+        ValueError: there is nothing to tell apart.
+    """
+    layers, cell = len(settings.layers), settings.recurrent
+    if settings.combine == "mix":
+        yield "mix.weights", (layers,)
+        yield "mix.scale", ()
+    size = cell.hidden_size * (2 if cell.bidirectional else 1)
+    for name, shape in parameter_shapes(
+        cell=cell.cell,
+        input_size=width if settings.combine == "mix" else width * layers,
+        hidden_size=cell.hidden_size,
+        num_layers=cell.num_layers,
+        bidirectional=cell.bidirectional,
+    ):
+        yield f"recurrent.{name}", shape
+    if settings.pooling == "attention":
+        yield "attention.query.weight", (1, size)
+        yield "attention.query.bias", (1,)
+    outputs = label_type.outputs(labels)
+    if outputs < 1:
+        raise ValueError("there are no labels")
+    yield "output.weight", (outputs, size)
+    yield "output.bias", (outputs,)
+    if settings.crf:
+        yield "crf.transitions", (len(labels), len(labels))
+        yield "crf.start", (len(labels),)
+        yield "crf.end", (len(labels),)
+    if label_type.link == "identity":
+        yield "target_mean", ()
+        yield "target_scale", ()
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes tensors; what the disk refuses is an error of the system, as with any other file.
+
+    They carry no metadata: with more than one key its order, and so the bytes, would vary.
+    """
+    path.write_bytes(save(tensors))
+
+
+def read_weights(path: Path, shapes: Iterator[tuple[str, Shape]]) -> dict[str, Tensor]:
+    """Reads tensors that must be these, all float32 and finite.
+
+    Header, shapes and size of the file are compared first: a file that does not fit costs as much
+    as its header.
+
+    Raises:
+        OSError: the file is absent, or is none.
+        ValueError: it holds anything else.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(_MOST_HEADER, size):
+            raise ValueError("the header has no length")
+        header = file.read(length)
+        _check(header, shapes, data_bytes=size - 8 - length)
+        file.seek(0)
+        data = file.read(size)
+    try:
+        tensors = load(data)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise ValueError("a weight is not a finite number")
+    return tensors
+
+
+def _check(header: bytes, shapes: Iterator[tuple[str, Shape]], *, data_bytes: int) -> None:
+    """Compares a header with what must be there.
+
+    Raises:
+        ValueError: it is otherwise.
+    """
+    content = parse_json(header)
+    if isinstance(content, dict):
+        content.pop("__metadata__", None)  # what others may write beside the tensors
+    entries = _Header.model_validate(content, strict=False).root
+    names: set[str] = set()
+    numbers = 0
+    for name, shape in shapes:
+        if name not in entries or entries[name].shape != shape:
+            raise ValueError(f"{name} is not of shape {shape}")
+        names.add(name)
+        numbers += math.prod(shape)
+    if len(names) != len(entries) or numbers * _FLOAT32_BYTES != data_bytes:
+        raise ValueError("the weights are not those of the head")

@@ -1,0 +1,129 @@
+"""The one reader of ``head.json``: what a trained head is, and what made it.
+
+Evaluation and the report read a part of it and import no heads, so that it stands here. Weights
+and settings of a head are held against each other in ``pipeline.heads.checkpoint``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from pipeline.core.reading import Record, parse_json, parse_record, read_bytes
+from pipeline.tasks.label_type import LabelType
+from pipeline.tasks.registry import label_type_named
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Training(Record):
+    model_config = ConfigDict(extra="ignore")
+
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    metric: str | None = None
+
+
+class _Settings(Record):
+    """What is read without the settings of heads, which may be those of another version."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label: str
+    training: _Training
+    layers: tuple[int, ...] | None = None
+    corpus: str | None = None
+    features: str | None = None
+    task: str | None = None
+    combine: str | None = None
+    recurrent: dict[str, str | int | float | bool | None] | None = None
+
+
+class HeadRecord(Record):
+    """``head.json``; versions differ in what is there, and not in what it holds.
+
+    Attributes:
+        settings: the head's row, with what follows from its label type.
+        label_type: its name; ``kind`` of versions before.
+        labels: that it tells apart.
+        thresholds: of several labels per text, from which probability on it has each.
+        width: of one layer's states.
+        layers: that it reads, counted from the start.
+        fold: that is tested, of the run that was kept.
+        seed: of that run.
+        best_epoch: of that run.
+        dev_score: there.
+        parameters: numbers that it learnt.
+        data: what became of the examples.
+        texts_sha256: of the corpus's texts.
+        recipe: of the features.
+        torch: version that trained it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    settings: _Settings
+    label_type: str | None = None
+    kind: str | None = None
+    labels: tuple[str, ...] = ()
+    thresholds: dict[str, float] | None = None
+    width: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    layers: tuple[Count, ...] = ()
+    fold: Count | None = None
+    seed: Count | None = None
+    best_epoch: Count | None = None
+    dev_score: float | None = None
+    parameters: Count | None = None
+    data: dict[str, Any] | None = None
+    texts_sha256: str | None = None
+    recipe: dict[str, Any] | None = None
+    torch: str | None = None
+
+    @property
+    def learns(self) -> LabelType:
+        """The label type that it learnt.
+
+        Raises:
+            DataError: there is none of that name.
+        """
+        return label_type_named(str(self.label_type or self.kind))
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        for what in (self.labels, self.layers):
+            if len(set(what)) != len(what):
+                raise ValueError("a label or a layer is named twice")
+        asked = self.settings.layers
+        if asked is not None and self.layers and len(asked) != len(self.layers):
+            raise ValueError("'layers' are not those of the settings")
+        if self.thresholds is not None and set(self.thresholds) != set(self.labels):
+            raise ValueError("'thresholds' are not those of 'labels'")
+        return self
+
+
+def read_head_record(path: Path, needed: Iterable[str]) -> tuple[HeadRecord, dict[str, Any]]:
+    """Reads ``head.json``.
+
+    Args:
+        path: the file.
+        needed: what must be there besides, as ``width`` or ``settings.corpus``.
+
+    Returns:
+        The record, and all that the file holds.
+
+    Raises:
+        OSError: it is absent, or no file of its size and kind.
+        ValueError: it is damaged, or of another version.
+    """
+    data = read_bytes(path)
+    content: dict[str, Any] = parse_json(data)
+    record = parse_record(HeadRecord, data)
+    for name in needed:
+        found: Any = content
+        for key in name.split("."):
+            if not isinstance(found, Mapping) or key not in found:
+                raise ValueError(f"has no {name}")
+            found = found[key]
+    return record, content
