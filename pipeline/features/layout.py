@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 FORMAT_VERSION = 1
 EXTRACTOR_VERSION = 2
 """Version of the values that extraction writes for a recipe; raised when they change."""
@@ -38,6 +41,16 @@ KEY_BYTES = 32
 NAME_DIGITS = 32
 """Hexadecimal digits of a digest that name a shard, or a recipe's folder in the store."""
 
+MOST_LAYERS = 1 << 10
+WIDEST = 1 << 16
+LONGEST_ROW = 1 << 20
+MOST_TOKENS = 1 << 40
+"""Bounds of what files may say of themselves, far above anything in use: depth, width of a state,
+``max_length``, tokens (and rows) of a shard."""
+
+_SHARD = re.compile(f"[0-9a-f]{{{NAME_DIGITS}}}")
+_FILE = re.compile(r"tokens\.h5|layer_[0-9]{2,4}\.h5")
+
 FILL_INTEGER = -9
 """What a virtual dataset of whole numbers reads where a shard is missing; states read NaN."""
 
@@ -70,3 +83,18 @@ def token_path(dataset: str) -> str:
 def shard_path(shard: str, file: str) -> str:
     """A shard's file, relative to the folder of ``features.h5``."""
     return f"{SHARDS}/{shard}/{file}"
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a folder can be a shard: 32 hexadecimal digits."""
+    return _SHARD.fullmatch(name) is not None
+
+
+def is_shard_file(name: str) -> bool:
+    """Whether a file can be one of a shard."""
+    return _FILE.fullmatch(name) is not None
+
+
+def shard_files(layers: Iterable[int]) -> list[str]:
+    """Names of all files of a shard that keeps some layers."""
+    return [TOKENS, *map(layer_file, layers)]

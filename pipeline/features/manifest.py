@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
 
 from pipeline.core.errors import StoreError
 from pipeline.core.files import READ_ONLY, canonical_json, write_bytes
+from pipeline.core.reading import (
+    LargeFileError,
+    Record,
+    SpecialFileError,
+    parse_json,
+    parse_record,
+    read_bytes,
+)
 from pipeline.features import layout
+from pipeline.features.recipe import Digest, RecipeRecord
 
 _SELF = "manifest_sha256"
 
@@ -67,6 +77,41 @@ class Manifest:
                 yield layout.shard_path(shard.name, file), digest
 
 
+class _ShardRecord(Record):
+    """A shard as ``manifest.json`` has it: what is read of it becomes paths."""
+
+    name: Annotated[str, Field(pattern=rf"^[0-9a-f]{{{layout.NAME_DIGITS}}}$")]
+    rows: int = Field(ge=1, le=layout.MOST_TOKENS)
+    tokens: int = Field(ge=1, le=layout.MOST_TOKENS)
+    files: dict[str, Digest]
+
+
+class _ManifestRecord(Record):
+    """``manifest.json``, which somebody else may have written."""
+
+    format: Literal[1]
+    recipe: RecipeRecord
+    layers: tuple[Annotated[int, Field(ge=0, le=layout.MOST_LAYERS)], ...] = Field(min_length=1)
+    depth: int = Field(ge=1, le=layout.MOST_LAYERS)
+    width: int = Field(ge=1, le=layout.WIDEST)
+    dtype: Literal["float16", "float32"]
+    texts_sha256: Digest
+    entrance_sha256: Digest
+    manifest_sha256: Digest
+    shards: tuple[_ShardRecord, ...]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if list(self.layers) != sorted(set(self.layers)) or self.layers[-1] > self.depth:
+            raise ValueError("layers are not in ascending order, or more than the encoder has")
+        files = set(layout.shard_files(self.layers))
+        if any(shard.files.keys() != files for shard in self.shards):
+            raise ValueError("a shard's files are not its tokens and the layers kept")
+        if len({shard.name for shard in self.shards}) != len(self.shards):
+            raise ValueError("two shards have one name")
+        return self
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes ``manifest.json`` as canonical JSON with a digest of itself, read-only."""
     content = {"format": layout.FORMAT_VERSION, **asdict(manifest)}
@@ -85,32 +130,45 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_manifest_file(path: Path) -> Manifest:
     """Reads a manifest under whatever name; see ``read_manifest``."""
-    damaged = StoreError(
-        f"{path}: is damaged; `python -m stages.store verify --repair` makes it anew"
-    )
     try:
-        data = path.read_bytes()
-        content = json.loads(data)
+        data = read_bytes(path)
+        content = parse_json(data)
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file; run `dvc repro` or `dvc pull`") from None
-    except ValueError:
-        raise damaged from None
+    except (ValueError, SpecialFileError, LargeFileError) as error:
+        raise _damaged(path, error) from None
     version = content.get("format") if isinstance(content, dict) else None
     if version != layout.FORMAT_VERSION:
         raise StoreError(
-            f"{path}: has format version {version}, this code reads version "
+            f"{path}: has format version {version!s:.20}, this code reads version "
             f"{layout.FORMAT_VERSION}; use the code that wrote it, or extract again"
         )
     content.pop(_SELF, None)
     if data != _signed(content):
-        raise damaged
+        raise _damaged(path, "its bytes are not those that were written")
     try:
-        del content["format"]
-        shards = tuple(ShardEntry(**shard) for shard in content.pop("shards"))
-        layers = tuple(content.pop("layers"))
-        return Manifest(**content, layers=layers, shards=shards)
-    except (KeyError, TypeError):
-        raise damaged from None
+        record = parse_record(_ManifestRecord, data)
+    except ValueError as error:
+        raise _damaged(path, error) from None
+    return Manifest(
+        recipe=content["recipe"],
+        layers=record.layers,
+        width=record.width,
+        depth=record.depth,
+        dtype=record.dtype,
+        texts_sha256=record.texts_sha256,
+        entrance_sha256=record.entrance_sha256,
+        shards=tuple(
+            ShardEntry(shard.name, shard.rows, shard.tokens, shard.files) for shard in record.shards
+        ),
+    )
+
+
+def _damaged(path: Path, problem: object) -> StoreError:
+    return StoreError(
+        f"{path}: is damaged ({problem!s:.200}); `python -m stages.store verify --repair` makes it "
+        "anew"
+    )
 
 
 def _signed(content: dict[str, Any]) -> bytes:

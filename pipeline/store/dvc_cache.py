@@ -8,19 +8,22 @@ it from there.
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline.core.errors import StoreError
 from pipeline.core.files import md5_file
+from pipeline.core.paths import UnsafeNameError, inside
+from pipeline.core.reading import parse_json, read_bytes
+from pipeline.core.yaml_reading import load_yaml
 from pipeline.features import layout
 from pipeline.features.manifest import Manifest, read_manifest_file
 from pipeline.store.links import Linker
+
+_FOLDER = ".dir"
+_DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class CachedFolder:
 
     Attributes:
         path: the folder, relative to the project's root.
-        files: the cache's file of each path; it may be absent.
+        files: the cache's file of each path, all of them inside the folder; it may be absent.
     """
 
     path: str
@@ -45,7 +48,7 @@ class CachedFolder:
         source = self.files.get(layout.MANIFEST)
         try:
             return read_manifest_file(source) if source else None
-        except StoreError:
+        except (StoreError, OSError):
             return None
 
 
@@ -62,27 +65,23 @@ class DvcCache:
 
     def folders(self) -> Iterator[CachedFolder]:
         """The folders that ``dvc.lock`` lists as outputs, and the cache has a listing of."""
-        try:
-            lock = YAML(typ="safe").load((self._root / "dvc.lock").read_text(encoding="utf-8"))
-            stages = lock["stages"].values()
-        except (OSError, YAMLError, KeyError, TypeError, AttributeError):
-            return
-        for stage in stages:
-            for output in stage.get("outs", ()):
-                digest = str(output.get("md5", ""))
-                if digest.endswith(".dir") and (files := self._listing(digest)):
-                    yield CachedFolder(output["path"], files)
+        for path, digest in _outputs(self._root / "dvc.lock"):
+            if digest.endswith(_FOLDER) and (files := self._listing(digest)):
+                yield CachedFolder(path, files)
 
     def folder(self, path: Path) -> CachedFolder | None:
         """One folder that DVC tracks, by its path."""
         wanted = path.absolute()
         return next(
-            (one for one in self.folders() if self._root.absolute() / one.path == wanted), None
+            (one for one in self.folders() if inside(self._root.absolute(), one.path) == wanted),
+            None,
         )
 
     def object(self, md5: str) -> Path | None:
-        """Path at which the cache holds a content, or would hold it."""
-        return self._folder / md5[:2] / md5[2:] if self._folder else None
+        """Path at which the cache holds a content, or would hold it; ``None`` if it never does."""
+        if self._folder is None or not _DIGEST.fullmatch(md5):
+            return None
+        return self._folder / md5[:2] / md5[2:]
 
     def repair(self, source: Path, linker: Linker) -> Path | None:
         """Replaces the cache's copy of a content by an intact file, if the cache's is damaged.
@@ -102,17 +101,52 @@ class DvcCache:
         return target
 
     def _listing(self, digest: str) -> dict[str, Path]:
+        """Files of a folder; none where its listing is damaged, or names what no folder holds."""
         path = self.object(digest)
-        if path is None:
-            return {}
         try:
-            data = path.read_bytes()
-            if hashlib.md5(data, usedforsecurity=False).hexdigest() != digest.removesuffix(".dir"):
+            data = read_bytes(path) if path else b""
+            if hashlib.md5(data, usedforsecurity=False).hexdigest() != digest.removesuffix(_FOLDER):
                 return {}
-            entries = json.loads(data)
+            files = parse_listing(data)
         except (OSError, ValueError):
             return {}
-        return {entry["relpath"]: held for entry in entries if (held := self.object(entry["md5"]))}
+        return {name: held for name, md5 in files.items() if (held := self.object(md5))}
+
+
+def parse_listing(data: bytes) -> dict[str, str]:
+    """The files of a folder as DVC lists them, the MD5 of each by its path in the folder.
+
+    Raises:
+        ValueError: the data is no listing, or names what is no file of a folder.
+    """
+    entries = parse_json(data)
+    files = {}
+    for entry in entries if isinstance(entries, list) else (None,):
+        match entry:
+            case {"relpath": name, "md5": str(md5)} if _DIGEST.fullmatch(md5):
+                inside(Path(), name)
+                files[name] = md5
+            case _:
+                raise ValueError("not a listing of a folder")
+    return files
+
+
+def _outputs(lock: Path) -> Iterator[tuple[str, str]]:
+    """Path and digest of all outputs in a ``dvc.lock``; what is not written as DVC does is not."""
+    try:
+        stages = load_yaml(read_bytes(lock))["stages"].values()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    for stage in stages:
+        outputs = stage.get("outs") if isinstance(stage, dict) else None
+        for output in outputs if isinstance(outputs, list) else ():
+            match output:
+                case {"path": str(path), "md5": str(digest)}:
+                    try:
+                        inside(Path(), path)
+                    except UnsafeNameError:
+                        continue
+                    yield path, digest
 
 
 def _cache_folder(root: Path) -> Path | None:

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
+from pipeline.core.errors import StoreError
 from pipeline.core.files import canonical_json
+from pipeline.core.reading import first_problem
 from pipeline.corpus.texts import Text, TextPair, parts
 from pipeline.features import layout
+from pipeline.features.recipe import RecipeRecord
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,16 @@ class Recipe:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Recipe:
-        """The recipe that a manifest holds."""
-        return cls(**{name: content[name] for name in content.keys() - {"format", "extractor"}})
+        """The recipe that a manifest, or a head, holds.
+
+        Raises:
+            StoreError: it holds something else.
+        """
+        try:
+            record = RecipeRecord.model_validate(content)
+        except ValidationError as error:
+            raise StoreError(f"no recipe of features: {first_problem(error):.200}") from None
+        return cls(**record.model_dump(exclude={"format", "extractor"}, exclude_unset=True))
 
     def digest(self) -> str:
         """SHA-256 of the recipe's canonical JSON, in hexadecimal."""

@@ -10,12 +10,13 @@ from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
 
 RECIPE = Recipe(
-    encoder={"weights": {"model.safetensors": "aa"}, "config": {}, "tokenizer": {}},
+    encoder={"weights": {"model.safetensors": "a" * 64}, "config": {}, "tokenizer": {}},
     max_length=128,
     long_texts="truncate",
     compute_dtype="float32",
     storage_dtype="float16",
 )
+FILES = dict.fromkeys(("tokens.h5", "layer_12.h5"), "d" * 64)
 
 
 @pytest.fixture
@@ -28,9 +29,12 @@ def features(tmp_path) -> Path:
         width=384,
         depth=12,
         dtype="float16",
-        texts_sha256="",
-        entrance_sha256="",
-        shards=(ShardEntry("a", 1, 400_000, {}), ShardEntry("b", 1, 600_000, {})),
+        texts_sha256="b" * 64,
+        entrance_sha256="c" * 64,
+        shards=(
+            ShardEntry("a" * 32, 1, 400_000, FILES),
+            ShardEntry("b" * 32, 1, 600_000, FILES),
+        ),
     )
     write_manifest(folder, manifest)
     return folder

@@ -10,8 +10,22 @@ import pytest
 from pipeline.core.errors import StoreError
 from pipeline.features.manifest import Manifest, ShardEntry, read_manifest, write_manifest
 
+FILES = ("tokens.h5", "layer_04.h5", "layer_06.h5")
+RECIPE = {
+    "format": 1,
+    "extractor": 2,
+    "encoder": {
+        "weights": {"model.safetensors": "a" * 64},
+        "config": {"config.json": "b" * 64},
+        "tokenizer": {"tokenizer.json": "c" * 64},
+    },
+    "max_length": 128,
+    "long_texts": "truncate",
+    "compute_dtype": "float32",
+    "storage_dtype": "float16",
+}
 MANIFEST = Manifest(
-    recipe={"format": 1, "max_length": 128, "encoder": {"weights": {"model.safetensors": "aa"}}},
+    recipe=RECIPE,
     layers=(4, 6),
     width=384,
     depth=6,
@@ -19,8 +33,8 @@ MANIFEST = Manifest(
     texts_sha256="b" * 64,
     entrance_sha256="c" * 64,
     shards=(
-        ShardEntry("d" * 32, 3, 50, {"tokens.h5": "e", "layer_04.h5": "f", "layer_06.h5": "0"}),
-        ShardEntry("1" * 32, 2, 20, {"tokens.h5": "2", "layer_04.h5": "3", "layer_06.h5": "4"}),
+        ShardEntry("d" * 32, 3, 50, dict.fromkeys(FILES, "e" * 64)),
+        ShardEntry("1" * 32, 2, 20, dict.fromkeys(FILES, "2" * 64)),
     ),
 )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 from pipelines import extracted, prepared
+from ruamel.yaml import YAML
 from tracked import flip, track
 
 from pipeline.features.reader import open_features
-from pipeline.store.dvc_cache import DvcCache
+from pipeline.store.dvc_cache import DvcCache, parse_listing
 from pipeline.store.links import Linker
 
 
@@ -33,13 +35,79 @@ def test_tracked_folders_are_listed_with_their_files(features: Path) -> None:
 def test_the_cache_may_be_elsewhere(features: Path, tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("[cache]\n    dir = /far/away\n", encoding="utf-8")
-    assert DvcCache(tmp_path).object("abcd") == Path("/far/away/files/md5/ab/cd")
+    digest = "ab" + 30 * "c"
+    assert DvcCache(tmp_path).object(digest) == Path("/far/away/files/md5/ab") / (30 * "c")
     (tmp_path / ".dvc" / "config").write_text("", encoding="utf-8")
-    assert DvcCache(tmp_path).object("abcd") == tmp_path / ".dvc/cache/files/md5/ab/cd"
+    folder = tmp_path / ".dvc/cache/files/md5/ab"
+    assert DvcCache(tmp_path).object(digest) == folder / (30 * "c")
+    assert DvcCache(tmp_path).object(f"{digest}.dir") == folder / f"{30 * 'c'}.dir"
+
+
+@pytest.mark.parametrize("digest", ["", "ab", "../../../../secret", "/etc/passwd", 31 * "a" + "\n"])
+def test_what_is_no_digest_is_in_no_cache(tmp_path: Path, digest: str) -> None:
+    (tmp_path / ".dvc").mkdir()
+    assert DvcCache(tmp_path).object(digest) is None
 
 
 @pytest.mark.parametrize(
-    "lock", [None, "", "stages: [", "stages: 3", "schema: '2.0'", "stages: {a: {outs: []}}"]
+    "entry",
+    [
+        {"relpath": "/etc/passwd", "md5": 32 * "a"},
+        {"relpath": "../../secret", "md5": 32 * "a"},
+        {"relpath": "a/./b", "md5": 32 * "a"},
+        {"relpath": "a\x00b", "md5": 32 * "a"},
+        {"relpath": "", "md5": 32 * "a"},
+        {"relpath": ["a"], "md5": 32 * "a"},
+        {"relpath": "a", "md5": "../../../../../secret"},
+        {"relpath": "a", "md5": 3},
+        {"relpath": "a"},
+        "a",
+        None,
+    ],
+)
+def test_a_listing_that_names_what_no_folder_holds_is_no_listing(entry: object) -> None:
+    good = {"relpath": "manifest.json", "md5": 32 * "a"}
+    assert parse_listing(json.dumps([good]).encode()) == {"manifest.json": 32 * "a"}
+    with pytest.raises(ValueError, match=r"."):
+        parse_listing(json.dumps([good, entry]).encode())
+
+
+@pytest.mark.parametrize("listing", [b"", b"{}", b"3", b"[", b"[" * 100_000, b'"text"'])
+def test_a_listing_that_is_no_list_is_no_listing(listing: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_listing(listing)
+
+
+@pytest.mark.parametrize("path", ["/etc", "../away", "a//b", "a\x00b", 3, ["features"]])
+def test_an_output_that_is_outside_of_the_project_is_left_alone(
+    features: Path, path: object
+) -> None:
+    track(features.parent, features)
+    lock = features.parent / "dvc.lock"
+    content = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))
+    before = lock.read_bytes()
+    content["stages"]["extract@features"]["outs"][0]["path"] = path
+    lock.write_text(json.dumps(content), encoding="utf-8")
+    assert list(DvcCache(features.parent).folders()) == []
+    assert DvcCache(features.parent).folder(features) is None
+    lock.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        None,
+        "",
+        "stages: [",
+        "stages: 3",
+        "schema: '2.0'",
+        "stages: {a: {outs: []}}",
+        "stages: {a: 3}",
+        "stages: {a: {outs: 3}}",
+        "stages: {a: {outs: [3, [], {path: a}, {md5: a}, {path: a, md5: [1]}]}}",
+        "stages: " + "[" * 2000,
+        "stages: {a: {outs: [{path: features, md5: ../../../../secret.dir}]}}",
+    ],
 )
 def test_a_project_that_tracks_nothing_has_no_folders(tmp_path: Path, lock: str | None) -> None:
     (tmp_path / ".dvc").mkdir()
@@ -51,7 +119,7 @@ def test_a_project_that_tracks_nothing_has_no_folders(tmp_path: Path, lock: str 
 def test_outside_a_dvc_project_the_cache_is_empty(tmp_path: Path) -> None:
     cache = DvcCache(tmp_path)
     assert list(cache.folders()) == []
-    assert cache.object("abcd") is None
+    assert cache.object(32 * "a") is None
     (tmp_path / "file").write_bytes(b"x")
     assert cache.repair(tmp_path / "file", Linker()) is None
 

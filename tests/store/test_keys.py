@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core.errors import StoreError
 from pipeline.corpus.texts import TextPair, parts
 from pipeline.store.keys import Recipe, row_key, shard_name
 
 RECIPE = Recipe(
-    encoder={"weights": {"model.safetensors": "aa"}, "config": {}, "tokenizer": {}},
+    encoder={"weights": {"model.safetensors": "a" * 64}, "config": {}, "tokenizer": {}},
     max_length=128,
     long_texts="truncate",
     compute_dtype="float32",
@@ -29,7 +30,10 @@ FORMS = {str: "text", tuple: "words", TextPair: "pair"}
 def test_recipe_digest_is_that_of_its_canonical_json():
     canonical = (
         '{"compute_dtype":"float32","encoder":{"config":{},"tokenizer":{},'
-        '"weights":{"model.safetensors":"aa"}},"extractor":2,"format":1,"long_texts":"truncate",'
+        '"weights":{"model.safetensors":"'
+        + "a"
+        * 64
+        + '"}},"extractor":2,"format":1,"long_texts":"truncate",'
         '"max_length":128,"storage_dtype":"float16"}'
     )
     assert RECIPE.digest() == hashlib.sha256(canonical.encode()).hexdigest()
@@ -66,6 +70,25 @@ def test_a_recipe_is_read_back_from_its_json(recipe):
     read = Recipe.from_json(json.loads(json.dumps(recipe.as_json())))
     assert read == recipe
     assert read.digest() == recipe.digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"compute_dtype": "load"},
+        {"storage_dtype": "float64"},
+        {"max_length": "128"},
+        {"max_length": 10**12},
+        {"encoder": {"weights": {"../w": "a" * 64}, "config": {}, "tokenizer": {}}},
+        {"encoder": {"weights": {"w": "aa"}, "config": {}, "tokenizer": {}}},
+        {"encoder": []},
+        {"stride": 4},
+        {"device": "cuda"},
+    ],
+)
+def test_a_recipe_that_is_none_is_refused(change):
+    with pytest.raises(StoreError, match="no recipe of features"):
+        Recipe.from_json({**RECIPE.as_json(), **change})
 
 
 def test_recipe_digest_does_not_depend_on_the_order_of_files():
