@@ -12,6 +12,7 @@ from pipeline.core.environment import project_root, store_path
 from pipeline.core.files import readable_json, remove_temporaries, sha256_file, write_text
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.encoder.settings import trusts_code
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 
@@ -25,7 +26,8 @@ from pipeline.extraction.settings import FeaturesSettings
 @PARAMS
 def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_path: Path) -> None:
     """Writes features NAME: the hidden states of every text at the chosen layers."""
-    settings = ParamsFile(params_path).section(FeaturesSettings, "features", name)
+    params = ParamsFile(params_path)
+    settings = params.section(FeaturesSettings, "features", name)
     remove_temporaries(report.parent, report.name)
     with echo_logs(f"features {name}: "):
         counts = extract(
@@ -36,6 +38,9 @@ def main(name: str, texts: Path, encoder: Path, out: Path, report: Path, params_
             store_root=store_path(),
             project=project_root(),
             out=out,
+            # No parameter of the stage in dvc.yaml: it lets the encoder run or not, and never
+            # changes what comes out. Code that comes or goes is another encoder, a dependency.
+            trust_remote_code=trusts_code(params, settings.encoder),
         )
     write_text(report, readable_json(counts))
 

@@ -15,6 +15,7 @@ from pipeline.core.files import sha256_file
 from pipeline.core.lock import only_writer
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.encoder.settings import trusts_code
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.layers import resolve_layer
@@ -211,6 +212,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
                     settings=settings,
                     store_root=store_path(),
                     project=project_root(),
+                    trust_remote_code=trusts_code(params, settings.encoder),
                 ),
             )
     with echo_logs(), only_writer(store_path(), "store verify --repair"):
@@ -224,13 +226,14 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
 def _recompute(folder: Path, params: ParamsFile, count: int) -> None:
     from pipeline.extraction.recompute import recompute
 
-    _, texts, encoder = _sources(params, folder.name)
+    settings, texts, encoder = _sources(params, folder.name)
     result = recompute(
         open_features(folder),
         partial(read_texts, texts),
         encoder_folder=encoder,
         store_root=store_path(),
         count=count,
+        trust_remote_code=trusts_code(params, settings.encoder),
     )
     if result.different:
         raise StoreError(

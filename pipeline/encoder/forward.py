@@ -65,6 +65,7 @@ class FrozenEncoder:
         layers: the layers to give; what lies above the highest is not computed.
         device: where to compute.
         dtype: precision to compute in.
+        trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
         EncoderError: the model cannot be loaded, is no encoder, lacks weights, has fewer layers
@@ -79,10 +80,11 @@ class FrozenEncoder:
         layers: Sequence[int],
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        trust_remote_code: bool = False,
     ) -> None:
         self.layers = tuple(sorted(set(layers)))
         self.device = device
-        loaded = load_model(folder)
+        loaded = load_model(folder, trust_remote_code=trust_remote_code)
         if self.layers[0] < 0 or self.layers[-1] > loaded.depth:
             raise EncoderError(f"{folder}: has layers 0 to {loaded.depth}, not {list(layers)}")
         if dtype == torch.float16 and device.type != "cuda":

@@ -19,8 +19,8 @@ from torch import nn
 
 from pipeline.core.errors import EncoderError
 from pipeline.encoder import attention
+from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.quiet import quiet_transformers
-from pipeline.encoder.snapshot import read_snapshot
 from pipeline.encoder.tokenise import RowTokenizer
 
 
@@ -50,14 +50,15 @@ class LoadedModel:
     segments: bool
 
 
-def load_model(folder: Path) -> LoadedModel:
+def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """Loads a materialised encoder, with transformers' own attention.
 
     Raises:
-        EncoderError: it cannot be loaded, is no encoder, or lacks weights.
+        EncoderError: it cannot be loaded, is no encoder, lacks weights, or has code that may not
+            run.
     """
-    snapshot = read_snapshot(folder, verify=False)
-    trusted = snapshot.runs_code
+    snapshot = require_loadable(folder, trust_remote_code=trust_remote_code)
+    trusted = snapshot.has_code
     with quiet_transformers():
         from transformers import AutoConfig, AutoModel
         from transformers.dynamic_module_utils import get_class_from_dynamic_module
@@ -105,7 +106,9 @@ def load_model(folder: Path) -> LoadedModel:
         packs=bool(model.is_backend_compatible()) and "position_ids" in takes,
         segments="token_type_ids" in takes
         and int(getattr(config, "type_vocab_size", 0) or 0) > 1
-        and RowTokenizer(folder, max_length=None).tells_texts_apart,
+        and RowTokenizer(
+            folder, max_length=None, trust_remote_code=trust_remote_code
+        ).tells_texts_apart,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.core.params import Section
+from pipeline.core.params import ParamsFile, Section
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -40,3 +40,15 @@ class EncoderSettings(Section):
                 "use the 40 hexadecimal digits of a commit"
             )
         return self
+
+
+def trusts_code(params: ParamsFile, name: str) -> bool:
+    """Whether a row of ``encoders`` lets Python code of its model run; without a row it may not.
+
+    Raises:
+        ParameterError: the row is not valid.
+    """
+    rows = params.data.get("encoders")
+    if not isinstance(rows, dict) or name not in rows:
+        return False
+    return params.section(EncoderSettings, "encoders", name).trust_remote_code

@@ -6,27 +6,41 @@ luck, and weights that change at their source are never mixed with old features.
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.core.errors import EncoderError
 from pipeline.core.files import atomic_directory, readable_json, sha256_file
-from pipeline.encoder.settings import EncoderSettings
-from pipeline.encoder.source import (
-    CONFIG,
-    TOKENIZER_FILES,
+from pipeline.core.reading import Record, open_regular, parse_record, read_bytes
+from pipeline.encoder.config import (
+    DEPTH_NAMES,
+    POSITION_NAMES,
+    WIDTH_NAMES,
+    check_config,
     config_size,
-    encoder_files,
     json_object,
 )
+from pipeline.encoder.roles import CONFIG, by_role, role_of
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.source import encoder_files
+
+__all__ = [
+    "DEPTH_NAMES",
+    "DESCRIPTION",
+    "EncoderSnapshot",
+    "changed_files",
+    "materialise",
+    "read_snapshot",
+]
 
 DESCRIPTION = "encoder.json"
-DEPTH_NAMES = ("num_hidden_layers", "n_layers", "n_layer")
-WIDTH_NAMES = ("hidden_size", "dim", "n_embd")
-POSITION_NAMES = ("max_position_embeddings", "n_positions")
+_CHUNK = 1 << 20
+_LARGEST = 1 << 24
+"""Bytes of a description: a hundred thousand files."""
 COUNT_FROM_PADDING = (
     "camembert",
     "data2vec-text",
@@ -44,6 +58,34 @@ COUNT_FROM_PADDING = (
 """Model types whose positions start after the id of the padding token: they have so many fewer."""
 
 
+Digests = dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]]
+"""SHA-256 of files by name."""
+
+
+class _Description(Record):
+    """``encoder.json``, which whoever gives an encoder away may have written."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    source: str
+    revision: str | None
+    model_type: str | None
+    depth: int = Field(gt=0)
+    width: int = Field(gt=0)
+    weights: Digests = Field(min_length=1)
+    config: Digests = Field(min_length=1)
+    tokenizer: Digests = Field(min_length=1)
+    code: Digests = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_have_their_roles(self) -> _Description:
+        for role in ("weights", "config", "tokenizer", "code"):
+            for name in getattr(self, role):
+                if role_of(name) != role:
+                    raise ValueError(f"{name!a:.60} is no file of {role}")
+        return self
+
+
 @dataclass(frozen=True)
 class EncoderSnapshot:
     """A materialised encoder: its folder and the SHA-256 of each of its files, by role."""
@@ -57,17 +99,23 @@ class EncoderSnapshot:
     code: dict[str, str] = field(default_factory=dict)
 
     @property
-    def runs_code(self) -> bool:
-        """Whether Python files of the model are part of it, and may be run."""
+    def has_code(self) -> bool:
+        """Whether Python files of the model are part of it. Whether they may run, it cannot say."""
         return bool(self.code)
 
     def longest_row(self) -> int:
-        """Most tokens of one row that it has positions for, special tokens included."""
-        config = json.loads((self.folder / CONFIG).read_text(encoding="utf-8"))
+        """Most tokens of one row that it has positions for, special tokens included.
+
+        Raises:
+            EncoderError: its configuration does not say so.
+        """
+        config = json_object(self.folder / CONFIG, str(self.folder))
         positions = config_size(config, POSITION_NAMES, str(self.folder))
         if config.get("model_type") in COUNT_FROM_PADDING:
             padding = config.get("pad_token_id")
-            positions -= (1 if padding is None else int(padding)) + 1
+            if not isinstance(padding, int | None):
+                raise EncoderError(f"{self.folder}: its config.json has no pad_token_id")
+            positions -= (1 if padding is None else padding) + 1
         return positions
 
     def fingerprint(self) -> dict[str, dict[str, str]]:
@@ -85,10 +133,14 @@ def materialise(settings: EncoderSettings, folder: Path) -> None:
     """
     files = encoder_files(settings)
     with atomic_directory(folder) as temporary:
-        for name, path in files.items():
-            shutil.copyfile(path, temporary / name)
-        digests = {name: sha256_file(temporary / name) for name in files}
+        try:
+            digests = {name: _copy(path, temporary / name) for name, path in files.items()}
+        except OSError as error:
+            if error.filename is None:  # a write that the disk refuses does not say of what
+                error.filename = str(folder)
+            raise
         config = json_object(temporary / CONFIG, settings.source)
+        check_config(config, settings.source)
         if config.get("is_encoder_decoder"):
             raise EncoderError(
                 f"encoder source {settings.source!r}: its type {config.get('model_type')!r} has "
@@ -101,7 +153,7 @@ def materialise(settings: EncoderSettings, folder: Path) -> None:
             "model_type": config.get("model_type"),
             "depth": config_size(config, DEPTH_NAMES, settings.source),
             "width": config_size(config, WIDTH_NAMES, settings.source),
-            **_by_role(digests),
+            **by_role(digests),
         }
         (temporary / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
 
@@ -120,15 +172,14 @@ def read_snapshot(folder: Path, *, verify: bool) -> EncoderSnapshot:
         raise EncoderError(
             f"{folder}: holds no encoder ({DESCRIPTION} is missing); run `dvc repro`"
         )
-    description = json_object(folder / DESCRIPTION, str(folder))
-    parts = ("weights", "config", "tokenizer", "depth", "width")
-    if not description.keys() >= set(parts):
-        raise EncoderError(f"{folder}: {DESCRIPTION} is damaged; remove it and run `dvc repro`")
-    snapshot = EncoderSnapshot(
-        folder=folder,
-        **{key: description[key] for key in parts},
-        code=description.get("code", {}),
-    )
+    try:
+        found = parse_record(_Description, read_bytes(folder / DESCRIPTION, limit=_LARGEST))
+    except ValueError as error:
+        raise EncoderError(
+            f"{folder}: {DESCRIPTION} is damaged: {error!s:.200}; remove it and run `dvc repro`"
+        ) from None
+    parts = ("weights", "config", "tokenizer", "code", "depth", "width")
+    snapshot = EncoderSnapshot(folder=folder, **{key: getattr(found, key) for key in parts})
     if verify:
         for digests in snapshot.fingerprint().values():
             for name, expected in digests.items():
@@ -153,15 +204,11 @@ def changed_files(settings: EncoderSettings, folder: Path) -> list[str]:
     )
 
 
-def _by_role(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    roles: dict[str, dict[str, str]] = {"weights": {}, "config": {}, "tokenizer": {}}
-    for name, digest in digests.items():
-        if name == CONFIG:
-            roles["config"][name] = digest
-        elif name in TOKENIZER_FILES:
-            roles["tokenizer"][name] = digest
-        elif name.endswith(".py"):
-            roles.setdefault("code", {})[name] = digest
-        else:
-            roles["weights"][name] = digest
-    return roles
+def _copy(source: Path, target: Path) -> str:
+    """Copies a regular file, and gives its SHA-256."""
+    digest = hashlib.sha256()
+    with open_regular(source) as given, target.open("wb") as file:
+        while chunk := given.read(_CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()

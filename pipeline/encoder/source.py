@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,23 +9,16 @@ from typing import Any
 
 from pipeline.core.errors import EncoderError
 from pipeline.core.packages import PackageFilesMissingError, package_files
-from pipeline.encoder.settings import EncoderSettings
-
-CONFIG = "config.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
+from pipeline.encoder.config import json_object, own_code
+from pipeline.encoder.roles import (
+    CONFIG,
+    INDEX,
     TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
+    TOKENIZER_FILES,
+    is_weights_name,
+    role_of,
 )
-"""Files of tokenizers of BERT-type models; a model has some of them."""
+from pipeline.encoder.settings import EncoderSettings
 
 
 def encoder_files(settings: EncoderSettings) -> dict[str, Path]:
@@ -77,13 +69,9 @@ def choose_files(
         EncoderError: one of the first three is not there, the weights are not safetensors, or the
             code is asked for and is somewhere else.
     """
-    weights = [name for name in files if name.endswith(".safetensors") and "/" not in name]
-    index = "model.safetensors.index.json"
-    if index in files:
-        listed = json_object(files[index], source).get("weight_map")
-        if not isinstance(listed, dict):
-            raise EncoderError(f"encoder source {source!r}: {index} has no weight_map")
-        weights = [index, *sorted(set(listed.values()))]
+    weights = [name for name in files if is_weights_name(name)]
+    if INDEX in files:
+        weights = [INDEX, *_indexed(files[INDEX], source)]
     elif "model.safetensors" in weights:
         weights = ["model.safetensors"]
     tokenizer = [name for name in TOKENIZER_FILES if name in files]
@@ -129,33 +117,29 @@ def pin_advice(model: str) -> str:
     )
 
 
-def config_size(config: Mapping[str, Any], names: tuple[str, ...], source: str) -> int:
-    """Number in a model's configuration, by the names that it has in one family or another.
-
-    Raises:
-        EncoderError: the configuration has none of the names.
-    """
-    for name in names:
-        if isinstance(config.get(name), int):
-            return int(config[name])
-    raise EncoderError(f"encoder source {source!r}: its config.json has no {names[0]}")
+def _indexed(index: Path, source: str) -> list[str]:
+    """Files of weights that an index names: the one list of files that is data."""
+    listed = json_object(index, source).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise EncoderError(f"encoder source {source!r}: {INDEX} has no weight_map")
+    for name in listed.values():
+        if not is_weights_name(name):
+            raise EncoderError(
+                f"encoder source {source!r}: {INDEX} names {name!a:.60}, which is no file "
+                "of safetensors weights"
+            )
+    return sorted(set(listed.values()))
 
 
 def _code_files(files: Mapping[str, Path], source: str) -> list[str]:
     """The model's own Python files, which its configurations must name as its own."""
-    mapped: list[str | None] = []
-    for name in (CONFIG, TOKENIZER_CONFIG):
-        named = json_object(files[name], source).get("auto_map", {}) if name in files else {}
-        for target in named.values() if isinstance(named, dict) else named:
-            mapped += target if isinstance(target, list) else [target]
-    for target in mapped:
-        if target is not None and "--" in target:
-            raise EncoderError(
-                f"encoder source {source!r}: its code is in {target.split('--')[0]!r}, not in "
-                "the model; save the model with its code in a folder, and use that"
-            )
-    code = [name for name in files if name.endswith(".py") and "/" not in name]
-    if not mapped or not code:
+    configs = {
+        name: json_object(files[name], source)
+        for name in (CONFIG, TOKENIZER_CONFIG)
+        if name in files
+    }
+    code = [name for name in files if role_of(name) == "code"]
+    if not own_code(configs, source) or not code:
         raise EncoderError(
             f"encoder source {source!r}: has no code of its own; remove trust_remote_code"
         )
@@ -168,7 +152,7 @@ def _download(model: str, revision: str | None) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
 
-    wanted = [CONFIG, "*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES, "*.py"]
+    wanted = [CONFIG, "*.safetensors", INDEX, *TOKENIZER_FILES, "*.py"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:
@@ -178,18 +162,3 @@ def _download(model: str, revision: str | None) -> Path:
             f"check name and network, or run `hf download {model} --revision {revision} "
             "--local-dir DIR` where there is one, and use DIR as source"
         ) from error
-
-
-def json_object(path: Path, source: str) -> dict[str, Any]:
-    """Content of a JSON file that must be an object.
-
-    Raises:
-        EncoderError: it is not.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError):
-        content = None
-    if not isinstance(content, dict):
-        raise EncoderError(f"encoder {source!r}: {path.name} is damaged: not a JSON object")
-    return content

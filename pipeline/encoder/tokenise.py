@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.corpus.texts import Text, parts
+from pipeline.encoder.config import json_object
+from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.quiet import quiet_transformers
-from pipeline.encoder.snapshot import read_snapshot
+from pipeline.encoder.roles import CONFIG, TOKENIZER_CONFIG
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -69,14 +72,18 @@ class RowTokenizer:
         folder: a materialised encoder.
         max_length: tokens of a row, special tokens included, after which it is cut; of a pair, the
             longer text is cut first, as transformers does. ``None`` cuts nothing.
+        trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
-        EncoderError: the tokenizer has no fast implementation, or gives no special tokens.
+        EncoderError: the tokenizer has no fast implementation, or gives no special tokens, or has
+            code that may not run.
     """
 
-    def __init__(self, folder: Path, *, max_length: int | None) -> None:
+    def __init__(
+        self, folder: Path, *, max_length: int | None, trust_remote_code: bool = False
+    ) -> None:
         self._folder = folder
-        self._tokenizer = _load(folder)
+        self._tokenizer = _load(folder, trust_remote_code=trust_remote_code)
         specials = self._tokenizer.encode("", add_special_tokens=True)
         if len(specials.ids) != 2:
             raise EncoderError(
@@ -270,17 +277,20 @@ def longest_first(lengths: Sequence[int], room: int) -> list[int]:
     return [longer, shorter] if lengths[0] > lengths[1] else [shorter, longer]
 
 
-def _load(folder: Path) -> Tokenizer:
+def _load(folder: Path, *, trust_remote_code: bool) -> Tokenizer:
     # Told neither to run code nor not to, transformers would ask on the terminal.
-    trusted = read_snapshot(folder, verify=False).runs_code
+    trusted = require_loadable(folder, trust_remote_code=trust_remote_code).has_code
     with quiet_transformers():
         from transformers import AutoTokenizer
 
         try:
+            _refuse_other_classes(folder)
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trusted
             )
         except Exception as error:  # tokenizers raises bare Exception for damaged files
+            if explain(error) is not None:
+                raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             if not trusted and "trust_remote_code" in str(error):
                 reason = "it needs Python code of its own; read it, and set trust_remote_code: true"
@@ -292,3 +302,24 @@ def _load(folder: Path) -> Tokenizer:
     backend.no_truncation()
     backend.no_padding()
     return backend
+
+
+def _refuse_other_classes(folder: Path) -> None:
+    """Refuses a class that is in transformers, and no tokenizer: it would be loaded all the same.
+
+    Raises:
+        EncoderError: a configuration names one.
+    """
+    from transformers import PreTrainedTokenizerBase
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    for file in (TOKENIZER_CONFIG, CONFIG):
+        path = folder / file
+        name = json_object(path, str(folder)).get("tokenizer_class") if path.is_file() else None
+        if name is None:
+            continue
+        found = tokenizer_class_from_name(name) if isinstance(name, str) else name
+        if found is not None and not (
+            isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase)
+        ):
+            raise EncoderError(f"{folder}: its {file} has tokenizer_class {name!a:.60}")

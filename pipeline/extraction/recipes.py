@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder
 
 
-def tokenizer_of(encoder_folder: Path, recipe: Recipe) -> RowTokenizer:
+def tokenizer_of(
+    encoder_folder: Path, recipe: Recipe, *, trust_remote_code: bool = False
+) -> RowTokenizer:
     """Gives rows whole where they are read in windows, and cut where they are not."""
-    whole = recipe.stride is not None
-    return RowTokenizer(encoder_folder, max_length=None if whole else recipe.max_length)
+    return RowTokenizer(
+        encoder_folder,
+        max_length=None if recipe.stride is not None else recipe.max_length,
+        trust_remote_code=trust_remote_code,
+    )
 
 
 def windows_of(recipe: Recipe) -> Windows | None:
@@ -28,7 +33,12 @@ def windows_of(recipe: Recipe) -> Windows | None:
 
 
 def encoder_of(
-    encoder_folder: Path, recipe: Recipe, *, layers: Sequence[int], device: torch.device
+    encoder_folder: Path,
+    recipe: Recipe,
+    *,
+    layers: Sequence[int],
+    device: torch.device,
+    trust_remote_code: bool = False,
 ) -> FrozenEncoder:
     """Loads the encoder in the recipe's precision; imports torch and transformers."""
     import torch
@@ -36,5 +46,9 @@ def encoder_of(
     from pipeline.encoder.forward import FrozenEncoder
 
     return FrozenEncoder(
-        encoder_folder, layers=layers, device=device, dtype=getattr(torch, recipe.compute_dtype)
+        encoder_folder,
+        layers=layers,
+        device=device,
+        dtype=getattr(torch, recipe.compute_dtype),
+        trust_remote_code=trust_remote_code,
     )

@@ -46,6 +46,7 @@ def recompute(
     store_root: Path,
     count: int,
     seed: int | None = None,
+    trust_remote_code: bool = False,
 ) -> Recomputed:
     """Runs the encoder on some rows of a features row, and compares what it gives.
 
@@ -56,13 +57,21 @@ def recompute(
         store_root: the local store, whose log says what computed it.
         count: how many rows, chosen at random.
         seed: of the choice.
+        trust_remote_code: whether Python code that comes with the encoder may run.
     """
     device, threads = choose_device(), use_threads()
     chosen = _choose(features, texts, count, seed)
     recipe = Recipe.from_json(features.manifest.recipe)
     ids = list(chosen)
-    rows = tokenizer_of(encoder_folder, recipe)(list(chosen.values()))
-    encoder = encoder_of(encoder_folder, recipe, layers=features.layers, device=device)
+    tokenizer = tokenizer_of(encoder_folder, recipe, trust_remote_code=trust_remote_code)
+    rows = tokenizer(list(chosen.values()))
+    encoder = encoder_of(
+        encoder_folder,
+        recipe,
+        layers=features.layers,
+        device=device,
+        trust_remote_code=trust_remote_code,
+    )
     machine = describe_machine(device, threads)
     store = LocalStore(store_root / features.manifest.recipe_digest()[: layout.NAME_DIGITS])
     exact = _computed_here(store, machine)

@@ -15,7 +15,8 @@ from pipeline.core.environment import choose_device, describe_device, describe_m
 from pipeline.core.errors import EncoderError
 from pipeline.core.files import remove_temporaries
 from pipeline.core.lock import only_writer
-from pipeline.encoder.snapshot import EncoderSnapshot, read_snapshot
+from pipeline.encoder.inspection import require_loadable
+from pipeline.encoder.snapshot import EncoderSnapshot
 from pipeline.extraction.assemble import assemble, free_bytes, refuse_full_disk
 from pipeline.extraction.compute import compute_missing, seconds_per_token
 from pipeline.extraction.import_files import import_from_dvc
@@ -47,6 +48,7 @@ def extract(
     store_root: Path,
     project: Path,
     out: Path,
+    trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """Writes the features of a corpus into ``out``, computing only what the store lacks.
 
@@ -58,23 +60,25 @@ def extract(
         store_root: the local feature store.
         project: the main checkout, whose DVC cache may hold shards.
         out: the folder to write.
+        trust_remote_code: whether Python code that comes with the encoder may run.
 
     Returns:
         Counts of rows, tokens and truncation, the same whatever the store held.
 
     Raises:
-        EncoderError: the encoder is damaged, lacks a layer, or takes shorter texts only.
+        EncoderError: the encoder is damaged, lacks a layer, takes shorter texts only, or has code
+            that may not run.
         DataError: a text is too long and the settings call that an error, or one of a pair fills
             the windows over the other.
         MachineError: the disk or the device does not allow it.
         StoreError: a state is not finite in the storage precision.
     """
     begin = time.perf_counter()
-    snapshot = read_snapshot(encoder_folder, verify=True)
+    snapshot = require_loadable(encoder_folder, trust_remote_code=trust_remote_code, verify=True)
     layers = resolve_layers(settings.layers, snapshot)
     recipe = recipe_of(settings, snapshot)
     device, threads = choose_device(), use_threads()
-    tokenizer = tokenizer_of(encoder_folder, recipe)
+    tokenizer = tokenizer_of(encoder_folder, recipe, trust_remote_code=trust_remote_code)
     rows = read_rows(texts, recipe)
     with only_writer(store_root, f"features {out.name}"):
         store = LocalStore.of(store_root, recipe)
@@ -90,7 +94,13 @@ def extract(
 
         @cache
         def load_encoder() -> FrozenEncoder:
-            return encoder_of(encoder_folder, recipe, layers=missing, device=device)
+            return encoder_of(
+                encoder_folder,
+                recipe,
+                layers=missing,
+                device=device,
+                trust_remote_code=trust_remote_code,
+            )
 
         tokens = sum(item.tokens for item in work)
         size = sum(item.bytes for item in work)

@@ -70,7 +70,7 @@ def random_encoder(encoder: Path, out: Path) -> None:
         EncoderError: there is no such encoder, or it runs code of its own.
     """
     snapshot = read_snapshot(encoder, verify=True)
-    if snapshot.runs_code:
+    if snapshot.has_code:
         raise EncoderError(f"{encoder}: runs code of its own, of which no floor can be made")
     with tempfile.TemporaryDirectory(prefix="icehouse-floor-") as name:
         folder = Path(name)

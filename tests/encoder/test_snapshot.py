@@ -424,8 +424,10 @@ def frost(source, asked) -> Path:
 
 
 def embeddings_of(folder: Path) -> np.ndarray:
-    [row] = RowTokenizer(folder, max_length=32)([("wolf", "bear", "ice")])
-    [(_, states)] = FrozenEncoder(folder, layers=[0, 2], device=CPU).encode([row])
+    tokenizer = RowTokenizer(folder, max_length=32, trust_remote_code=True)
+    [row] = tokenizer([("wolf", "bear", "ice")])
+    encoder = FrozenEncoder(folder, layers=[0, 2], device=CPU, trust_remote_code=True)
+    [(_, states)] = encoder.encode([row])
     assert np.isfinite(states[2]).all()
     return states[0]
 
@@ -434,14 +436,12 @@ def test_code_of_a_model_is_not_copied_unless_it_is_trusted(frost, tmp_path):
     materialise(folder_settings(frost), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.py"))
     snapshot = read_snapshot(tmp_path / "out", verify=True)
-    assert not snapshot.runs_code
+    assert not snapshot.has_code
     assert set(snapshot.fingerprint()) == {"weights", "config", "tokenizer"}
 
 
 def test_model_that_needs_code_of_its_own_is_refused_with_advice(frost, asked, tmp_path):
     materialise(folder_settings(frost), tmp_path / "out")
-    for name, code in CODE.items():  # as if somebody had put it there
-        (tmp_path / "out" / name).write_text(code, encoding="utf-8")
     RowTokenizer(tmp_path / "out", max_length=32)
     with pytest.raises(EncoderError, match="read it, and set trust_remote_code: true") as caught:
         FrozenEncoder(tmp_path / "out", layers=[1], device=CPU)
@@ -453,7 +453,7 @@ def test_model_that_needs_code_of_its_own_is_refused_with_advice(frost, asked, t
 def test_trusted_code_is_copied_and_run(frost, asked, tiny_encoder, tmp_path):
     materialise(trusting(frost), tmp_path / "out")
     snapshot = read_snapshot(tmp_path / "out", verify=True)
-    assert snapshot.runs_code
+    assert snapshot.has_code
     assert snapshot.fingerprint()["code"] == {name: sha256(frost / name) for name in CODE}
     plain = embeddings_of(tiny_encoder)
     np.testing.assert_array_equal(embeddings_of(tmp_path / "out"), 2 * plain)
@@ -510,7 +510,7 @@ def test_code_that_is_of_no_use_is_one_line(frost, tmp_path, code, reason):
     modeling.write_text(start + code, encoding="utf-8")
     materialise(trusting(frost), tmp_path / "out")
     with pytest.raises(EncoderError, match=reason) as caught:
-        FrozenEncoder(tmp_path / "out", layers=[1], device=CPU)
+        FrozenEncoder(tmp_path / "out", layers=[1], device=CPU, trust_remote_code=True)
     assert "\n" not in str(caught.value)
     assert str(tmp_path / "out") in str(caught.value)
 
@@ -548,7 +548,7 @@ def test_positions_of_a_models_own_type_may_be_counted_from_padding(source, aske
     auto_map = {name: target.replace("Bert", "Roberta") for name, target in AUTO_MAP.items()}
     change_config(source, model_type="frostbert", auto_map=auto_map)
     materialise(trusting(source), tmp_path / "out")
-    encoder = FrozenEncoder(tmp_path / "out", layers=[2], device=CPU)
+    encoder = FrozenEncoder(tmp_path / "out", layers=[2], device=CPU, trust_remote_code=True)
 
     def states(length: int) -> np.ndarray:
         ids, zeros = np.full(length, 7, np.int32), np.zeros(length, np.int8)
@@ -603,7 +603,8 @@ def test_code_of_a_tokenizer_is_run_only_where_it_is_trusted(frost_tokenizer, as
     materialise(trusting(frost_tokenizer), tmp_path / "trusted")
     code = read_snapshot(tmp_path / "trusted", verify=True).code
     assert set(code) == {*CODE, "tokenization_frost.py"}
-    of_ice, of_fox = RowTokenizer(tmp_path / "trusted", max_length=8)(["the ice", "the fox"])
+    tokenizer = RowTokenizer(tmp_path / "trusted", max_length=8, trust_remote_code=True)
+    of_ice, of_fox = tokenizer(["the ice", "the fox"])
     np.testing.assert_array_equal(of_ice.input_ids, of_fox.input_ids)
     assert asked == []
 
