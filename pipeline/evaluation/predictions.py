@@ -14,19 +14,22 @@ probe, which has no seeds, has the rows of all folds in one file.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from pipeline.core.errors import DataError
+from pipeline.core.reading import open_regular, parse_json
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
+from pipeline.tasks.head_record import read_head_record
 from pipeline.tasks.label_type import LabelType
-from pipeline.tasks.registry import label_type_named
 
 SPLITS = ("dev", "test")
+_MOST_BYTES = 1 << 26
+"""Bytes of a line: what is longer is cut there, and is no JSON then."""
+
 Predictions: TypeAlias = dict[str, Mapping[str, Any]]
 """Rows by id."""
 
@@ -54,20 +57,32 @@ def read_head_runs(path: Path) -> HeadRuns:
     Raises:
         DataError: the file is absent or damaged.
     """
+    return read_head(path)[0]
+
+
+def read_head(path: Path, needed: Iterable[str] = ()) -> tuple[HeadRuns, dict[str, Any]]:
+    """Read ``head.json``: what there is to score, and all that it holds.
+
+    Args:
+        path: the file.
+        needed: what must be there besides; see ``read_head_record``.
+
+    Raises:
+        DataError: the file is absent or damaged.
+    """
     try:
-        head = json.loads(path.read_text(encoding="utf-8"))
-        settings = head["settings"]
+        record, content = read_head_record(path, ("fold", "seed", *needed))
         runs = HeadRuns(
-            label=settings["label"],
-            label_type=label_type_named(str(head.get("label_type", head.get("kind")))),
-            seeds=tuple(settings["training"]["seeds"]),
-            kept=Run(head["fold"], head["seed"]),
+            label=record.settings.label,
+            label_type=record.learns,
+            seeds=record.settings.training.seeds,
+            kept=Run(record.fold, -1 if record.seed is None else record.seed),
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    except (DataError, KeyError, TypeError, ValueError):
+    except (DataError, ValueError):
         raise DataError(f"{path}: is damaged, or of another version; run `dvc repro`") from None
-    return runs
+    return runs, content
 
 
 def run_files(folder: Path, labels: Labels, *, seeds: Sequence[int]) -> dict[Run, Path]:
@@ -110,7 +125,7 @@ def read_probe(path: Path, labels: Labels, label_type: LabelType) -> dict[Fold, 
     found = {}
     for fold, own in seen.items():
         split_of = dict(zip(own.ids, own.splits, strict=True))
-        mine = [row for row in rows if row.get("split") == split_of.get(str(row.get("id")))]
+        mine = [row for row in rows if row.get("split") == split_of.get(row["id"])]
         found[fold] = by_id(mine, own, label_type, where=str(path))
     return found
 
@@ -165,7 +180,7 @@ def by_id(
     Raises:
         DataError: the rows are not those of dev and test, or one lacks what its kind of label has.
     """
-    found = {str(row.get("id")): row for row in rows}
+    found = {row["id"]: row for row in rows}
     expected = {
         row_id: value
         for row_id, split, value in zip(labels.ids, labels.splits, labels.values, strict=True)
@@ -183,14 +198,17 @@ def by_id(
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     try:
-        lines = path.read_bytes().splitlines()
+        with open_regular(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MOST_BYTES), b""), start=1):
+                try:
+                    row = parse_json(line)
+                except ValueError:
+                    raise DataError(f"{path}:{number}: not JSON; run `dvc repro`") from None
+                if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+                    raise DataError(f"{path}:{number}: not a prediction; run `dvc repro`")
+                rows.append(row)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise DataError(f"{path}:{number}: not JSON; run `dvc repro`") from None
     return rows

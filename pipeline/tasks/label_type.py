@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -268,6 +268,16 @@ class LabelType(ABC):
     @abstractmethod
     def compare(self, gold: Any, row: Mapping[str, Any]) -> Comparison:
         """Prediction of one example beside its label."""
+
+
+def is_probability(value: object) -> bool:
+    """Whether a value from a file of predictions is a probability."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def are_probabilities(value: object) -> TypeGuard[Mapping[str, float]]:
+    """Whether a value from a file of predictions has a probability by name."""
+    return isinstance(value, Mapping) and all(map(is_probability, value.values()))
 
 
 def column(rows: Rows, field: str) -> list[Any]:

@@ -23,6 +23,7 @@ from pipeline.tasks.label_type import (
     Pair,
     Row,
     Rows,
+    are_probabilities,
     by_name,
     column,
     rounded,
@@ -135,7 +136,11 @@ class MultiLabel(LabelType):
 
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
-        return set(row.get("labels", [None])) <= set(row.get("probabilities", {}))
+        labels, probabilities = row.get("labels"), row.get("probabilities")
+        if not isinstance(labels, Sequence) or not are_probabilities(probabilities):
+            return False
+        known = all(isinstance(label, str) and label in probabilities for label in labels)
+        return known and len(set(labels)) == len(labels)
 
     @override
     def resampled(self, gold: Gold, rows: Rows) -> ResampledMetrics:

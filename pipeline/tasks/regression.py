@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -101,7 +102,9 @@ class Regression(LabelType):
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
         value = row.get("value")
-        return isinstance(value, int | float) and math.isfinite(value)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        return abs(value) <= sys.float_info.max  # whole numbers may be beyond it
 
     @override
     def resampled(self, gold: Gold, rows: Rows) -> ResampledMetrics:

@@ -24,6 +24,7 @@ from pipeline.tasks.label_type import (
     Pair,
     Row,
     Rows,
+    are_probabilities,
     by_name,
     column,
     most_frequent,
@@ -69,7 +70,10 @@ class SingleLabel(LabelType):
 
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
-        return row.get("label") in row.get("probabilities", {})
+        label, probabilities = row.get("label"), row.get("probabilities")
+        return (
+            isinstance(label, str) and are_probabilities(probabilities) and label in probabilities
+        )
 
     @override
     def resampled(self, gold: Gold, rows: Rows) -> ResampledMetrics:

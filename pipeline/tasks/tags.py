@@ -26,6 +26,7 @@ from pipeline.tasks.label_type import (
     Row,
     Rows,
     column,
+    is_probability,
     most_frequent,
     rounded,
 )
@@ -94,8 +95,15 @@ class Tags(LabelType):
 
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
-        lengths = {len(row.get("tags", "")), len(row.get("probabilities", "")), len(gold)}
-        return "tags" in row and len(lengths) == 1
+        tags, probabilities = row.get("tags"), row.get("probabilities")
+        if not isinstance(tags, Sequence) or not isinstance(probabilities, Sequence):
+            return False
+        if not len(tags) == len(probabilities) == len(gold):
+            return False
+        return all(
+            share is None if tag is None else isinstance(tag, str) and is_probability(share)
+            for tag, share in zip(tags, probabilities, strict=True)
+        )
 
     @override
     def resampled(self, gold: Gold, rows: Rows) -> ResampledMetrics:

@@ -58,7 +58,7 @@ def gold(head: str, row: int) -> Any:
 
 def said(head: str, row: int) -> dict[str, Any]:
     """Wrong in a few rows of dev and test, as sure as the row is late."""
-    sure = round(0.5 + row / 200, 6)
+    sure = round(min(0.5 + row / 200, 1.0), 6)
     wrong = row % 8 == 0
     if head == "topic":
         label = gold(head, row + wrong)
