@@ -6,24 +6,23 @@ settings does not make extraction's code dependencies stale.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
 
 from pipeline.core.errors import ParameterError
+from pipeline.core.reading import read_bytes
+from pipeline.core.spelling import closest
+from pipeline.core.yaml_reading import MOST_BYTES, BadYamlError, YamlText
 
 ROW_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+_LONGEST_SHOWN = 60
+"""Characters of a name or a value that an error shows."""
 
 
 class Section(BaseModel):
@@ -46,37 +45,17 @@ class ParamsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._text = self._read()
         try:
-            parsed: Any = YAML(typ="safe").load(self._text)  # in C, with ruamel.yaml.clib
-        except (YAMLError, ValueError):
-            parsed = self._tree  # which says what is wrong, and where
-        if not isinstance(parsed, dict):
-            raise ParameterError(f"{path}: the file must be a mapping of sections")
-        self.data: dict[str, Any] = self._plain(parsed, ())
-
-    def _read(self) -> str:
-        path = self.path
-        try:
-            return path.read_text(encoding="utf-8")
+            self._parsed = YamlText(read_bytes(path, limit=MOST_BYTES))
         except FileNotFoundError:
             raise ParameterError(f"{path}: no such file; run from the project's root") from None
         except OSError as error:
             raise ParameterError(f"{path}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise ParameterError(f"{path}: not UTF-8 at byte {error.start}") from None
-
-    @cached_property
-    def _tree(self) -> Any:
-        """The file with the line of every key: slow to parse, and only errors need it."""
-        path = self.path
-        try:
-            return YAML(typ="rt").load(self._text)
-        except MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise ParameterError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-        except (YAMLError, ValueError) as error:
-            raise ParameterError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+        except BadYamlError as error:
+            raise ParameterError(f"{path}:{error.line}: not valid YAML: {error.problem}") from None
+        if not isinstance(self._parsed.data, dict):
+            raise ParameterError(f"{path}: the file must be a mapping of sections")
+        self.data: dict[str, Any] = self._parsed.data
 
     def table(self, name: str) -> dict[str, Any]:
         """The rows of one table, by name, unvalidated.
@@ -88,7 +67,7 @@ class ParamsFile:
         if not isinstance(rows, dict):
             raise self.error((name,), "must be a mapping of rows, at least an empty one: {}")
         for row in rows:
-            if not isinstance(row, str) or not ROW_NAME.fullmatch(row):
+            if not ROW_NAME.fullmatch(row):
                 raise self.error(
                     (name, row),
                     "a row's name is lower-case letters, digits and underscores, "
@@ -123,50 +102,19 @@ class ParamsFile:
 
     def error(self, keys: tuple[Any, ...], problem: str) -> ParameterError:
         """An error that names this file, the line of ``keys`` and the path of the field."""
-        field = ".".join(str(key) for key in keys)
-        place = f"{self.path}:{self._line(keys)}: " + (f"{field}: " if field else "")
+        field = ".".join(str(key)[:_LONGEST_SHOWN] for key in keys)
+        place = f"{self.path}:{self._parsed.line(keys)}: " + (f"{field}: " if field else "")
         return ParameterError(" ".join((place + problem).splitlines()))
-
-    def _plain(self, node: Any, keys: tuple[Any, ...]) -> Any:
-        """The parsed tree as plain dictionaries, lists and scalars."""
-        if isinstance(node, Mapping):
-            for key in node:
-                if not isinstance(key, str):
-                    raise self.error((*keys, key), "a key must be text; put it in quotes")
-            return {str(key): self._plain(value, (*keys, key)) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self._plain(value, (*keys, index)) for index, value in enumerate(node)]
-        if isinstance(node, ScalarBoolean):  # a boolean with an anchor; a subclass of int
-            return bool(node)
-        for scalar in (bool, int, float, str):
-            if isinstance(node, scalar):
-                return scalar(node)
-        return node
-
-    def _line(self, keys: tuple[Any, ...]) -> int:
-        node: Any = self._tree
-        line = 0
-        for key in keys:
-            try:
-                if isinstance(node, CommentedMap):
-                    line = node.lc.key(key)[0]
-                elif isinstance(node, CommentedSeq):
-                    line = node.lc.item(key)[0]
-                node = node[key]
-            except (KeyError, IndexError, TypeError):
-                break
-        return line + 1
 
 
 def _show(value: Any) -> str:
     text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
 
 
 def _closest(key: str, known: Any) -> str:
-    names = [str(name) for name in known] if isinstance(known, dict) else []
-    near = difflib.get_close_matches(key, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = closest(key, known) if isinstance(known, dict) else None
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _explain(problem: ErrorDetails, model: type[BaseModel]) -> str:
