@@ -133,11 +133,11 @@ class _Open:
         self.lines = lines
         self.anchor = anchor
         self.before = before
-        self.key: Any = _NO_KEY
-        self.merged: Any = None
+        self.key: Any = _NONE_YET
+        self.merged: Any = _NONE_YET
 
 
-_NO_KEY = object()
+_NONE_YET = object()
 _MERGE_KEY = object()
 """What ``<<`` is where it is not quoted."""
 
@@ -203,7 +203,7 @@ class _Builder:
 
     def _end(self, event: Any) -> None:
         done = self._open.pop()
-        if done.merged is not None:
+        if done.merged is not _NONE_YET:
             self._merge(done, event)
         self._name(done.anchor, done.value, self._weight - done.before, event)
 
@@ -230,7 +230,7 @@ class _Builder:
     def _put(self, value: Any, event: Any) -> None:
         """Puts a value where it belongs: into a list, as a key, or behind one."""
         top = self._open[-1]
-        if type(top.value) is dict and top.key is _NO_KEY:
+        if type(top.value) is dict and top.key is _NONE_YET:
             self._put_key(top, value, event)
             return
         if value is _MERGE_KEY:
@@ -243,11 +243,11 @@ class _Builder:
             top.merged = value
         else:
             top.value[top.key] = value
-        top.key = _NO_KEY
+        top.key = _NONE_YET
 
     def _put_key(self, top: _Open, key: Any, event: Any) -> None:
         if key is _MERGE_KEY:
-            if top.merged is not None:
+            if top.merged is not _NONE_YET:
                 raise _bad(event, "found duplicate key '<<'")
         elif type(key) is not str:
             raise _bad(event, "a key must be text; put it in quotes")
