@@ -12,7 +12,7 @@ from pipeline.core.command import PARAMS, StageCommand, complete_rows, echo_logs
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.errors import ParameterError, StoreError
 from pipeline.core.files import sha256_file
-from pipeline.core.lock import only_writer
+from pipeline.core.lock import no_writer, only_writer
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.settings import trusts_code
@@ -169,7 +169,15 @@ def _folders(names: tuple[str, ...]) -> list[Path]:
 
 
 def _damages(folders: list[Path]) -> list[Damage]:
-    """What is damaged in the workspace, in DVC's cache of the same features, and in the store."""
+    """What is damaged in the workspace, in DVC's cache of the same features, and in the store.
+
+    Nobody writes to the store meanwhile: a file that `gc` removes is no damage.
+    """
+    with echo_logs(), no_writer(store_path(), "store verify"):
+        return _find_damages(folders)
+
+
+def _find_damages(folders: list[Path]) -> list[Damage]:
     cache = DvcCache(project_root())
     expected = [item for folder in folders for item in expect_features(folder)]
     for folder in folders:

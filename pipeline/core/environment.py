@@ -35,14 +35,22 @@ _MOST_FILES = (1 << 16, 10240)
 
 
 def store_path() -> Path:
-    """Folder of the local feature store, absolute; it may not exist yet."""
+    """Folder of the local feature store, absolute; it may not exist yet.
+
+    Raises:
+        MachineError: something else is there, or the path names an unknown user.
+    """
     chosen = os.environ.get("FEATURE_STORE")
-    if chosen:
-        try:
-            return Path(chosen).expanduser().absolute()
-        except RuntimeError:
-            raise MachineError(f"FEATURE_STORE={chosen}: there is no such user") from None
-    return project_root() / ".features"
+    try:
+        folder = Path(chosen).expanduser().absolute() if chosen else project_root() / ".features"
+    except RuntimeError:
+        raise MachineError(f"FEATURE_STORE={chosen}: there is no such user") from None
+    if folder.exists() and not folder.is_dir():
+        raise MachineError(
+            f"{folder}: is no folder, and the feature store is one; let FEATURE_STORE name another "
+            "place"
+        )
+    return folder
 
 
 def project_root() -> Path:

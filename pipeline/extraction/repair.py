@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.core.errors import StoreError
 from pipeline.core.files import md5_file
 from pipeline.core.lock import only_writer
+from pipeline.core.paths import inside
 from pipeline.extraction.import_files import import_files
 from pipeline.features import layout
 from pipeline.features.hash_cache import HashCache
@@ -58,7 +59,7 @@ def repair_features(
         store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], hash_cache)
         names = [name for name, _ in before.digests()]
         with only_writer(store_root, f"repair of {folder.name}"):
-            import_files(store, before, {name: folder / name for name in names}, Linker())
+            import_files(store, before, {name: inside(folder, name) for name in names}, Linker())
     fresh = folder.parent / _WORKPLACE / folder.name
     try:
         extract(out=fresh)
@@ -69,7 +70,7 @@ def repair_features(
         shutil.rmtree(fresh.parent, ignore_errors=True)
     for name, path in (cached.files if cached else {}).items():
         if path.is_file() and md5_file(path) != path.parent.name + path.name:
-            Linker().link(folder / name, path)
+            Linker().link(inside(folder, name), path)
             logger.info("%s: repaired", path)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from pipeline.core.files import sha256_file
+from pipeline.core.json_lines import append_line, read_lines
+from pipeline.core.reading import open_regular
 
 CACHE_FILE = "digests.jsonl"
 """Name of the cache file in a store folder."""
 
+_CHUNK = 1 << 20
 _Identity = tuple[int, int, int, int]
 
 
@@ -31,52 +35,58 @@ class HashCache:
         self._remembered = _read(memory) if memory else {}
         self._known = dict(self._remembered) if trust else {}
 
-    def sha256(self, path: Path) -> str:
+    def sha256(self, path: Path, *, follow: bool = True) -> str:
         """SHA-256 of a file in hexadecimal; reads the file only where it is not known.
+
+        Args:
+            path: the file.
+            follow: whether it may be a symbolic link; never where others may write to the folder.
 
         Raises:
             FileNotFoundError: there is no such file.
+            SpecialFileError: it is no regular file.
         """
-        identity = _identity(path)
+        identity = _identity(path.stat() if follow else path.lstat())
         if identity not in self._known:
-            self._known[identity] = sha256_file(path)
+            with open_regular(path, follow=follow) as file:
+                identity = _identity(os.fstat(file.fileno()))
+                self._known[identity] = _sha256(file)
             if self._known[identity] != self._remembered.get(identity):
                 self._remember(identity)
         return self._known[identity]
 
     def learn(self, path: Path, digest: str) -> None:
         """Takes the digest of a file that was written a moment ago."""
-        identity = _identity(path)
+        identity = _identity(path.lstat())
         self._known[identity] = digest
         self._remember(identity)
 
     def _remember(self, identity: _Identity) -> None:
         if self._memory is None:
             return
-        # One short write: processes that append at once do not mix. That it cannot be written
-        # (a full disk, another user's store) costs time later, and nothing else.
-        line = json.dumps([*identity, self._known[identity]]) + "\n"
+        # That it cannot be written (a full disk, another user's store) costs time later, and
+        # nothing else.
         with suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)
-            with self._memory.open("a", encoding="utf-8") as file:
-                file.write(line)
+            append_line(self._memory, [*identity, self._known[identity]])
 
 
-def _identity(path: Path) -> _Identity:
-    status = path.stat()
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _identity(status: os.stat_result) -> _Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(memory: Path) -> dict[_Identity, str]:
-    """Entries of a cache file; lines that a killed process left half are passed over."""
-    try:
-        lines = memory.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
+    """Entries of a cache file."""
     known: dict[_Identity, str] = {}
-    for line in lines:
-        with suppress(ValueError):
-            match json.loads(line):
-                case [int(device), int(inode), int(size), int(changed), str(digest)]:
-                    known[device, inode, size, changed] = digest
+    for value in read_lines(memory):
+        match value:
+            case [int(device), int(inode), int(size), int(changed), str(digest)]:
+                known[device, inode, size, changed] = digest
     return known

@@ -8,18 +8,26 @@
 ``<store>/lock``                            who is writing (``lock.py``)
 
 DVC neither tracks nor pushes it: a features row in ``data/features`` is made of hard links into it.
+
+Several users may share it. What another one has put there is neither followed, where it is a link,
+nor waited for, where it is a pipe: a store has folders and regular files only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.core.errors import StoreError
 from pipeline.core.files import READ_ONLY, remove_temporaries, write_bytes, write_text
+from pipeline.core.json_lines import append_line, read_lines
+from pipeline.core.paths import member
+from pipeline.core.reading import read_bytes
 from pipeline.features import layout
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.store.index import RowIndex
@@ -29,6 +37,8 @@ from pipeline.store.links import Linker
 RECIPE = "recipe.json"
 LOG = "log.jsonl"
 _DIGEST = ".sha256"
+_LONGEST_NOTE = 1 << 12
+_NOTED = re.compile(rb"([0-9a-f]{64})\s")
 
 
 class LocalStore:
@@ -51,15 +61,19 @@ class LocalStore:
         return cls(root / recipe.digest()[: layout.NAME_DIGITS], hash_cache)
 
     def path(self, shard: str, file: str) -> Path:
-        """Path of a shard's file, which need not be there."""
-        return self.folder / shard / file
+        """Path of a shard's file, which need not be there.
+
+        Raises:
+            UnsafeNameError: the names are none of a folder and of a file in it.
+        """
+        return member(member(self.folder, shard), file)
 
     def holds(self, shard: str, file: str) -> bool:
         """Whether a file is there, with the bytes that were written."""
         path = self.path(shard, file)
-        if not path.is_file():
+        if not self._has(path):
             return False
-        if self._hash_cache.sha256(path) == self.digest(shard, file):
+        if self._hash_cache.sha256(path, follow=False) == self.digest(shard, file):
             return True
         self._found_damaged(shard, file)
         return False
@@ -71,9 +85,11 @@ class LocalStore:
     def digest(self, shard: str, file: str) -> str | None:
         """The SHA-256 that was noted when a file was written; ``None`` where none was."""
         try:
-            return _note(self.path(shard, file)).read_text(encoding="ascii").split()[0]
-        except (OSError, UnicodeDecodeError, IndexError):
+            note = read_bytes(_note(self.path(shard, file)), limit=_LONGEST_NOTE, follow=False)
+        except OSError:
             return None
+        found = _NOTED.match(note)
+        return found[1].decode("ascii") if found else None
 
     def missing(self, shard: str, files: Sequence[str]) -> list[str]:
         """Files of a shard that the store does not have, or has damaged."""
@@ -81,21 +97,32 @@ class LocalStore:
 
     def shards(self) -> list[str]:
         """The names of all shards, in alphabetical order."""
-        return sorted(path.name for path in self.folder.glob("*/") if path.is_dir())
+        if self.folder.is_symlink():
+            return []
+        return [
+            entry.name
+            for entry in _entries(self.folder)
+            if layout.is_shard_name(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
 
     def files(self) -> Iterator[tuple[str, str]]:
         """``(shard, file)`` of everything that is there, intact or not."""
         for shard in self.shards():
-            for path in sorted((self.folder / shard).glob("[!.]*.h5")):
-                yield shard, path.name
+            for entry in _entries(self.folder / shard):
+                if layout.is_shard_file(entry.name) and entry.is_file(follow_symlinks=False):
+                    yield shard, entry.name
 
     def index(self) -> RowIndex:
         """Index of all stored rows."""
         return RowIndex(self.shards(), self.find)
 
     def put(self, shard: str, file: str, data: bytes) -> None:
-        """Writes a shard's file, read-only, and before it its digest."""
-        path = self.path(shard, file)
+        """Writes a shard's file, read-only, and before it its digest.
+
+        Raises:
+            StoreError: its folder is a link.
+        """
+        path = self._place(shard, file)
         digest = hashlib.sha256(data).hexdigest()
         _write_note(path, digest)
         write_bytes(path, data, mode=READ_ONLY)
@@ -107,10 +134,13 @@ class LocalStore:
         Returns:
             Whether the store gained it: not if it had it, nor if the bytes are not those of the
             digest.
+
+        Raises:
+            StoreError: the store's folder is a link.
         """
         if not source.is_file():
             return False
-        path = self.path(shard, file)
+        path = self._place(shard, file)
         had = self.holds(shard, file)
         if had and (self.digest(shard, file) != digest or path.samefile(source)):
             return False
@@ -124,6 +154,22 @@ class LocalStore:
     def matches(self, source: Path, digest: str) -> bool:
         """Whether a file, of the store or not, is there and holds what a digest says."""
         return source.is_file() and self._hash_cache.sha256(source) == digest
+
+    def _has(self, path: Path) -> bool:
+        """Whether a shard's file is there, and neither it nor its folders are links."""
+        return (
+            not self.folder.is_symlink()
+            and not path.parent.is_symlink()
+            and not path.is_symlink()
+            and path.is_file()
+        )
+
+    def _place(self, shard: str, file: str) -> Path:
+        """Path of a shard's file that is to be written; its folder is made."""
+        path = self.path(shard, file)
+        _make_folder(self.folder)
+        _make_folder(path.parent)
+        return path
 
     def _found_damaged(self, shard: str, file: str) -> None:
         if (shard, file) not in self.damaged:
@@ -143,33 +189,53 @@ class LocalStore:
             remove_temporaries(self.folder / shard)
 
     def log(self, entry: dict[str, Any]) -> None:
-        """Appends a line to the log of what computed which shard, with what, how fast."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, sort_keys=True) + "\n")
+        """Appends a line to the log of what computed which shard, with what, how fast.
+
+        Raises:
+            StoreError: the store's folder is a link.
+        """
+        _make_folder(self.folder)
+        append_line(self.folder / LOG, entry)
 
     def read_log(self) -> list[dict[str, Any]]:
         """The entries of the log; a line that a killed process left half is passed over."""
-        try:
-            lines = (self.folder / LOG).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return []
-        entries = []
-        for line in lines:
-            with suppress(ValueError):
-                entries.append(json.loads(line))
-        return entries
+        return [entry for entry in read_lines(self.folder / LOG) if isinstance(entry, dict)]
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Says in words what the folder's name is the digest of."""
+        """Says in words what the folder's name is the digest of.
+
+        Raises:
+            StoreError: the store's folder is a link.
+        """
+        _make_folder(self.folder)
         path = self.folder / RECIPE
-        if not path.exists():
+        if path.is_symlink() or not path.exists():
             write_text(path, json.dumps(recipe.as_json(), indent=2, sort_keys=True) + "\n")
 
 
 def all_stores(root: Path, hash_cache: HashCache | None = None) -> list[LocalStore]:
     """The shards of every recipe in a store folder."""
-    return [LocalStore(path.parent, hash_cache) for path in sorted(root.glob(f"*/{RECIPE}"))]
+    return [
+        LocalStore(path.parent, hash_cache)
+        for path in sorted(root.glob(f"*/{RECIPE}"))
+        if not path.parent.is_symlink()
+    ]
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder of the store; no link is written through, as it may lead anywhere."""
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: is a symbolic link, and a store has none; remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Entries of a folder by name; none where it has just been removed."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return []
 
 
 def _note(path: Path) -> Path:

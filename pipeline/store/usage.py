@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import StoreError
+from pipeline.core.paths import inside
 from pipeline.features import layout
 from pipeline.features.manifest import Manifest, read_manifest
 from pipeline.store.local import LocalStore
@@ -67,7 +68,7 @@ def features_usage(folders: Sequence[Path]) -> list[RowUsage]:
         ]
         for part, file in parts:
             sizes = {
-                shard.name: _size(folder / layout.shard_path(shard.name, file))
+                shard.name: _size(inside(folder, layout.shard_path(shard.name, file)))
                 for shard in manifest.shards
             }
             shared = sum(size for name, size in sizes.items() if len(users[recipe, name, file]) > 1)
@@ -121,8 +122,7 @@ def _unused(store: LocalStore, used: set[tuple[str, str, str]]) -> list[tuple[st
     return [
         (shard, file)
         for shard, file in store.files()
-        if store.path(shard, file).stat().st_nlink == 1
-        and (store.folder.name, shard, file) not in used
+        if (store.folder.name, shard, file) not in used and _links(store.path(shard, file)) == 1
     ]
 
 
@@ -144,6 +144,13 @@ def _manifests(folders: Sequence[Path]) -> dict[Path, Manifest]:
         except StoreError:
             continue
     return manifests
+
+
+def _links(path: Path) -> int:
+    try:
+        return path.lstat().st_nlink
+    except FileNotFoundError:
+        return 0
 
 
 def _size(path: Path) -> int:

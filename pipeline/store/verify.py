@@ -8,6 +8,8 @@ from pathlib import Path
 
 from pipeline.core.errors import StoreError
 from pipeline.core.files import md5_file
+from pipeline.core.paths import inside
+from pipeline.core.reading import SpecialFileError
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import read_manifest
 from pipeline.store.dvc_cache import CachedFolder
@@ -56,7 +58,7 @@ def expect_features(folder: Path) -> Iterator[Expectation | Damage]:
         yield Damage(Path(path), problem)
         return
     for name, digest in manifest.digests():
-        yield Expectation(folder / name, digest)
+        yield Expectation(inside(folder, name), digest)
 
 
 def expect_store(store: LocalStore) -> Iterator[Expectation]:
@@ -94,25 +96,30 @@ def find_damage(
     for item in expected:
         if isinstance(item, Damage):
             found.append(item)
-        elif not item.path.is_file():
-            if not item.optional:
-                found.append(Damage(item.path, "is missing"))
-        else:
+            continue
+        try:
             if item.md5 is not None:
                 intact = md5_file(item.path) == item.md5
             else:
                 intact = hash_cache.sha256(item.path) == item.sha256
-            if not intact:
-                problem = "is damaged" if item.md5 or item.sha256 else "has no digest on record"
-                found.append(Damage(item.path, problem))
-            progress(item.path.stat().st_size)
+        except (FileNotFoundError, NotADirectoryError, SpecialFileError):
+            if not item.optional:
+                found.append(Damage(item.path, "is missing"))
+            continue
+        if not intact:
+            problem = "is damaged" if item.md5 or item.sha256 else "has no digest on record"
+            found.append(Damage(item.path, problem))
+        progress(_size(item.path))
     return found
 
 
 def total_size(expected: Iterable[Expectation | Damage]) -> int:
     """Bytes of all files that are to be looked at."""
-    return sum(
-        item.path.stat().st_size
-        for item in expected
-        if isinstance(item, Expectation) and item.path.is_file()
-    )
+    return sum(_size(item.path) for item in expected if isinstance(item, Expectation))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

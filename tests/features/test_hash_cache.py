@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from pipeline.core.files import sha256_file
+from pipeline.core.reading import SpecialFileError, open_regular
 from pipeline.features import hash_cache as module
 from pipeline.features.hash_cache import HashCache
 
@@ -15,11 +17,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were really read."""
     paths: list[Path] = []
 
-    def counting(path: Path) -> str:
+    def counting(path: Path, *, follow: bool) -> BinaryIO:
         paths.append(path)
-        return sha256_file(path)
+        return open_regular(path, follow=follow)
 
-    monkeypatch.setattr(module, "sha256_file", counting)
+    monkeypatch.setattr(module, "open_regular", counting)
     return paths
 
 
@@ -70,7 +72,10 @@ def test_distrust_reads_and_corrects_the_memory(
     assert len(memory.read_text(encoding="utf-8").splitlines()) == lines
 
 
-@pytest.mark.parametrize("line", ['[1, 2, 3, 4, "ab', "[]", '["a", 1, 2, 3, "b"]', "\ufffd", "{}"])
+@pytest.mark.parametrize(
+    "line",
+    ['[1, 2, 3, 4, "ab', "[]", '["a", 1, 2, 3, "b"]', "\ufffd", "{}", "[" * 100_000, "[NaN]"],
+)
 def test_lines_that_say_nothing_are_passed_over(file: Path, tmp_path: Path, line: str) -> None:
     memory = tmp_path / "digests.jsonl"
     memory.write_text(line + "\n", encoding="utf-8")
@@ -85,3 +90,30 @@ def test_a_memory_that_cannot_be_written_is_done_without(file: Path, tmp_path: P
 def test_no_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         HashCache().sha256(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, follow: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SpecialFileError, match="a pipe"):
+        HashCache().sha256(tmp_path / "pipe", follow=follow)
+
+
+def test_a_link_is_followed_only_where_it_may_be(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(file)
+    assert HashCache().sha256(tmp_path / "link") == sha256_file(file)
+    with pytest.raises(SpecialFileError, match="a link"):
+        HashCache().sha256(tmp_path / "link", follow=False)
+
+
+def test_a_memory_that_is_a_link_is_neither_believed_nor_written(
+    file: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    HashCache(other).sha256(file)
+    before = other.read_bytes()
+    (tmp_path / "digests.jsonl").symlink_to(other)
+    hash_cache = HashCache(tmp_path / "digests.jsonl")
+    (tmp_path / "more").write_bytes(b"more")
+    assert hash_cache.sha256(tmp_path / "more") == sha256_file(tmp_path / "more")
+    assert other.read_bytes() == before
