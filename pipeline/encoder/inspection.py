@@ -18,8 +18,9 @@ from pipeline.encoder.config import (
     json_object,
     own_code,
 )
-from pipeline.encoder.roles import CONFIG, TOKENIZER_CONFIG
+from pipeline.encoder.roles import CONFIG, INDEX, TOKENIZER_CONFIG
 from pipeline.encoder.snapshot import DESCRIPTION, EncoderSnapshot, read_snapshot
+from pipeline.encoder.source import indexed_weights
 
 _LARGEST_TOKENIZER = 1 << 28
 """Bytes of a file of a tokenizer: the largest in use have 40 MB."""
@@ -64,6 +65,13 @@ def _refuse_other_files(snapshot: EncoderSnapshot) -> None:
             raise EncoderError(
                 f"{folder / name}: is missing, or no file; remove {folder} and run `dvc repro`"
             )
+    if INDEX in snapshot.weights:
+        for name in indexed_weights(folder / INDEX, str(folder)):
+            if name not in snapshot.weights:
+                raise EncoderError(
+                    f"{folder}: its {INDEX} names {name!a:.60}, which is no part of the encoder; "
+                    "remove it and run `dvc repro`"
+                )
     for name in snapshot.tokenizer:
         if (folder / name).stat().st_size > _LARGEST_TOKENIZER:
             raise EncoderError(

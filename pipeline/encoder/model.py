@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.encoder import attention
 from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.weights import no_larger_than, weight_sizes
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """
     snapshot = require_loadable(folder, trust_remote_code=trust_remote_code)
     trusted = snapshot.has_code
+    # Code that is trusted may make buffers of any size.
+    bound = nullcontext() if trusted else no_larger_than(weight_sizes(snapshot), folder)
     with quiet_transformers():
         from transformers import AutoConfig, AutoModel
         from transformers.dynamic_module_utils import get_class_from_dynamic_module
@@ -71,17 +76,19 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
             own = getattr(config, "auto_map", {}).get("AutoModel") if trusted else None
             # AutoModel would give the class that it loaded first, whatever has changed since.
             model_class = get_class_from_dynamic_module(own, folder) if own else AutoModel
-            model, info = model_class.from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                trust_remote_code=trusted,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        except EncoderError:
-            raise
+            with bound:
+                model, info = model_class.from_pretrained(
+                    folder,
+                    config=config,
+                    local_files_only=True,
+                    trust_remote_code=trusted,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                )
         except Exception as error:  # transformers and a model's own code raise anything
+            if explain(error) is not None:
+                raise
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             if not trusted and "trust_remote_code" in str(error):
                 reason = "it needs Python code of its own; read it, and set trust_remote_code: true"

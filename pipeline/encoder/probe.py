@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.encoder.model import LoadedModel
 from pipeline.encoder.tokenise import TokenisedRow
@@ -54,7 +55,11 @@ class Probe:
         """
         with _refusing(loaded, folder):
             rows = _probe_rows(loaded)
-            return cls(rows, [_one_row(loaded, row, layers) for row in rows], loaded, folder)
+            expected = [_one_row(loaded, row, layers) for row in rows]
+        for row, by_layer in zip(rows, expected, strict=True):
+            for layer, values in by_layer.items():
+                _refuse_odd_states(values, (row.length, loaded.width), f"{folder}: layer {layer}")
+        return cls(rows, expected, loaded, folder)
 
     def compare(
         self, states: Callable[[Sequence[TokenisedRow]], Iterator[tuple[int, States]]]
@@ -81,12 +86,23 @@ class Probe:
                     )
 
 
+def _refuse_odd_states(values: npt.NDArray[np.float32], shape: tuple[int, int], where: str) -> None:
+    if values.shape != shape:
+        raise EncoderError(
+            f"{where} has states of width {values.shape[-1]}; its config.json says {shape[1]}"
+        )
+    if not np.isfinite(values).all():
+        raise EncoderError(f"{where} has states that are not finite; its weights are damaged")
+
+
 @contextmanager
 def _refusing(loaded: LoadedModel, folder: Path) -> Iterator[None]:
     """Whatever a model of a type that nobody tried may raise becomes one line that names it."""
     try:
         yield
     except Exception as error:
+        if explain(error) is not None:  # the machine's fault, as too little memory is
+            raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         kind = loaded.model.config.model_type
         raise EncoderError(f"{folder}: its type {kind!r} is not supported: {reason}") from error

@@ -71,7 +71,7 @@ def choose_files(
     """
     weights = [name for name in files if is_weights_name(name)]
     if INDEX in files:
-        weights = [INDEX, *_indexed(files[INDEX], source)]
+        weights = [INDEX, *indexed_weights(files[INDEX], source)]
     elif "model.safetensors" in weights:
         weights = ["model.safetensors"]
     tokenizer = [name for name in TOKENIZER_FILES if name in files]
@@ -117,8 +117,12 @@ def pin_advice(model: str) -> str:
     )
 
 
-def _indexed(index: Path, source: str) -> list[str]:
-    """Files of weights that an index names: the one list of files that is data."""
+def indexed_weights(index: Path, source: str) -> list[str]:
+    """Files of weights that an index names.
+
+    Raises:
+        EncoderError: it names none, or something else.
+    """
     listed = json_object(index, source).get("weight_map")
     if not isinstance(listed, dict) or not listed:
         raise EncoderError(f"encoder source {source!r}: {INDEX} has no weight_map")
