@@ -82,7 +82,9 @@ class YamlText:
                 build(event)
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise BadYamlError(error.problem or "", mark.line + 1 if mark else 1) from None
+            last = raw.rstrip().count(b"\n")  # what has no end is found to have none behind it
+            line = min(mark.line, last) + 1 if mark else 1
+            raise BadYamlError(error.problem or "not YAML", line) from None
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
             raise BadYamlError(f"not UTF-8 at byte {error.start}", line) from None
