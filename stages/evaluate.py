@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import LongCommand
+from pipeline.core.command import LongCommand, echo
 from pipeline.core.errors import DataError
 from pipeline.core.files import canonical_json, csv_text, md5_file, readable_json, write_text
 from pipeline.corpus.storage import LABELS, TEXTS, read_labels, read_texts
@@ -74,7 +74,7 @@ def main(
     )
     write_text(mistakes, "".join(canonical_json(row) + "\n" for row in evaluation.mistakes))
     for line in summary(evaluation.metrics):
-        click.echo(f"head {name}: {line}")
+        echo(f"head {name}: {line}")
 
 
 if __name__ == "__main__":

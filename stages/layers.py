@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo_logs
+from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo, echo_logs
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -124,7 +124,7 @@ def main(
         }.items():
             (folder / file).write_text(content, encoding="utf-8", newline="\n")
     for line in text(study):
-        click.echo(line)
+        echo(line)
     test = study["test"]["head"]
     click.echo(
         f"{study['chosen']}, chosen on dev, on test: {study['metric']} {test['score']:.4f}; "

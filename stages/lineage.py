@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from pipeline.core.command import StageCommand
+from pipeline.core.command import StageCommand, echo
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.errors import LineageError
 from pipeline.lineage.content import Content, folder_files, read_content
@@ -72,12 +72,13 @@ def main(file: Path, check: bool, from_texts: bool) -> None:
             ),
         )
     for line in describe(lineage, versions):
-        click.echo(line)
-    click.echo("\nto make it again")
+        echo(line)
+    echo("")
+    echo("to make it again")
     for line in rebuild_commands(lineage, root=root, pull_from=_cache_without_remote(root, cache)):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if check:
-        click.echo("")
+        echo("")
         _check(lineage, versions, root, cache, from_texts=from_texts)
 
 
@@ -85,25 +86,25 @@ def _check(
     lineage: Lineage, versions: Versions, root: Path, cache: DvcCache, *, from_texts: bool
 ) -> None:
     if not lineage.upstream.stages:
-        click.echo(f"{lineage.place.path}: raw data, which nothing makes: there is nothing to run")
+        echo(f"{lineage.place.path}: raw data, which nothing makes: there is nothing to run")
         return
     planned = partial(plan_rebuild, lineage.upstream, from_texts=from_texts)
     _pull(planned(held=lambda _: True).start, root, cache)
     plan = planned(held=lambda item: not lacking(cache, item))
-    click.echo(f"runs {', '.join(stage.name for stage in plan.stages)}")
+    echo(f"runs {', '.join(stage.name for stage in plan.stages)}")
     for item in plan.start:
-        click.echo(f"takes {item.path} from DVC's cache")
+        echo(f"takes {item.path} from DVC's cache")
     start = time.monotonic()
     with clone_of(root, lineage.commit.sha) as clone:
         provide(plan.start, cache, clone)
         run_stages(clone, plan.stages)
         different = list(different_outputs(clone, plan.stages))
     seconds = time.monotonic() - start
-    click.echo(f"rebuilt in {seconds:.0f} s")
+    echo(f"rebuilt in {seconds:.0f} s")
     names = {item.path for item, _ in different}
     for stage in plan.stages:
         for out in stage.outs:
-            click.echo(f"{'different' if out.path in names else 'same':9} {out.path}")
+            echo(f"{'different' if out.path in names else 'same':9} {out.path}")
     if lineage.place.item.path in names:
         first, digest = different[0]
         raise LineageError(
@@ -147,7 +148,7 @@ def _pull(items: Iterable[Item], root: Path, cache: DvcCache) -> None:
     missing = {item.path: absent for item in items if (absent := lacking(cache, item))}
     if not missing or not Config(str(root / ".dvc"))["core"].get("remote"):
         return
-    click.echo(f"pulls {', '.join(missing)}")
+    echo(f"pulls {', '.join(missing)}")
     # By digest: `dvc fetch` of another commit would look for the remote that the commit had. File
     # by file: DVC takes a folder for complete where its listing is there.
     with Repo(str(root)) as repo, suppress(DvcException, RemoteConfigError):

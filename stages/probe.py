@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand
+from pipeline.core.command import PARAMS, LongCommand, echo
 from pipeline.core.environment import allow_open_files, store_path, use_threads
 from pipeline.core.files import atomic_directory, canonical_json, readable_json
 from pipeline.core.params import ParamsFile
@@ -42,7 +42,7 @@ def main(name: str, labels: Path, features: Path, out: Path, params_path: Path) 
         for l2, score in fit["dev_scores"].items():
             where = f"{fold.replace('_', ' ')}, " if fold else ""
             chosen = ", chosen" if float(l2) == fit["l2"] else ""
-            click.echo(f"probe of {name}: {where}l2 {l2}: dev score {score:.4f}{chosen}")
+            echo(f"probe of {name}: {where}l2 {l2}: dev score {score:.4f}{chosen}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from pipeline.core.command import StageCommand
+from pipeline.core.command import StageCommand, echo
 from pipeline.core.errors import DataError
+from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.evaluation.table import results_table
 
 
@@ -21,9 +21,9 @@ def main(reports: Path) -> None:
     paths = sorted(reports.glob("*/metrics.json"))
     if not paths:
         raise DataError(f"{reports}: holds no metrics; run `dvc repro`")
-    heads = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    heads = {path.parent.name: read_metrics(path) for path in paths}
     for line in results_table(heads):
-        click.echo(line)
+        echo(line)
 
 
 if __name__ == "__main__":

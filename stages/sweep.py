@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo_logs
+from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo, echo_logs
 from pipeline.core.environment import (
     allow_open_files,
     choose_device,
@@ -112,7 +112,7 @@ def main(
             basis=study_fingerprint(sweep, row, data),
             start={path: value_at(row, path) for path in sweep.space},
         )
-        click.echo(
+        echo(
             f"sweep {name}: heads.{sweep.head} by {head.training.metric} on dev; "
             f"{len(study.trials)} of {most} trials are there"
         )
@@ -126,7 +126,7 @@ def main(
                 with workers(jobs, row, open_, threads=max(1, threads // jobs)) as started:
                     run_sweep(study, started, most=most, reporter=reporter)
         except KeyboardInterrupt:
-            click.echo(
+            echo(
                 f"stopped: {len(study.trials)} of {most} trials are kept in {folder}; "
                 f"`python -m stages.sweep {name}` goes on",
                 err=True,
@@ -135,7 +135,7 @@ def main(
         best = best_first(study.trials)
     if best:
         number = best[0].trial
-        click.echo(
+        echo(
             f"best: trial {number}, {best[0].score:.4f}: {settings(best[0].values)}; "
             f"`python -m stages.sweep {name} --apply {number}` takes its settings"
         )
@@ -156,19 +156,19 @@ def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None
         known = ", ".join(str(one.trial) for one in kept.trials if one.state != "failed")
         raise ParameterError(f"there is no trial {number} to apply; there are: {known or 'none'}")
     set_values(params_path, ("heads", head), trial.values)
-    click.echo(f"{params_path}: heads.{head}: {settings(trial.values)}")
+    echo(f"{params_path}: heads.{head}: {settings(trial.values)}")
     if trial.state == "pruned":
-        click.echo(f"trial {number} was given up early: trained to its end, it may score higher")
+        echo(f"trial {number} was given up early: trained to its end, it may score higher")
         return
     threads = f", with ICEHOUSE_THREADS={trial.threads}" if trial.threads else ""
     made, here = kept.basis["torch"], torch_version()
     gives = "gives" if made == here else f"here has torch {here}; with {made} it gave"
-    click.echo(f"`dvc repro` {gives} dev score {trial.kept_score!r}{threads}")
+    echo(f"`dvc repro` {gives} dev score {trial.kept_score!r}{threads}")
 
 
 def _reporter(**shared: Any) -> LineReporter:
     if not sys.stdout.isatty():
-        return LineReporter(**shared, write=click.echo)
+        return LineReporter(**shared, write=echo)
     return TableReporter(
         **shared,
         write=partial(click.echo, nl=False),

@@ -115,7 +115,7 @@ def _runs_line(metrics: Metrics) -> str:
 
 def _over_runs(runs: Metrics, split: str, name: str) -> str:
     mean, deviation = (runs[title][split][name] for title in ("mean", "deviation"))
-    return "undefined" if mean is None else f"{mean:.3f} ± {deviation:.3f}"
+    return "undefined" if mean is None or deviation is None else f"{mean:.3f} ± {deviation:.3f}"
 
 
 def _table_lines(test: Metrics) -> list[str]:

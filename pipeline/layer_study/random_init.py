@@ -13,12 +13,15 @@ from pathlib import Path
 
 import torch
 
+from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import TEXTS, read_texts
+from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise, read_snapshot
+from pipeline.encoder.weights import no_larger_than, weight_sizes
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 
@@ -69,17 +72,28 @@ def random_encoder(encoder: Path, out: Path) -> None:
     Raises:
         EncoderError: there is no such encoder, or it runs code of its own.
     """
-    snapshot = read_snapshot(encoder, verify=True)
-    if snapshot.has_code:
+    if read_snapshot(encoder, verify=False).has_code:
         raise EncoderError(f"{encoder}: runs code of its own, of which no floor can be made")
+    snapshot = require_loadable(encoder, trust_remote_code=False, verify=True)
+    bound = no_larger_than(weight_sizes(snapshot), encoder)
     with tempfile.TemporaryDirectory(prefix="icehouse-floor-") as name:
         folder = Path(name)
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
             from transformers import AutoConfig, AutoModel
 
-            config = AutoConfig.from_pretrained(encoder, local_files_only=True)
-            torch.manual_seed(_SEED)
-            AutoModel.from_config(config).save_pretrained(folder)
+            try:
+                config = AutoConfig.from_pretrained(
+                    encoder, local_files_only=True, trust_remote_code=False
+                )
+                torch.manual_seed(_SEED)
+                with bound:
+                    model = AutoModel.from_config(config, trust_remote_code=False)
+            except Exception as error:  # transformers raises anything
+                if explain(error) is not None:
+                    raise
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise EncoderError(f"{encoder}: no model can be made of it: {reason}") from error
+            model.save_pretrained(folder)
         for file in snapshot.tokenizer:
             shutil.copyfile(encoder / file, folder / file)
         materialise(EncoderSettings(source=str(folder), revision=None), out)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.core.files import csv_text
+from pipeline.core.printing import printable
 from pipeline.tasks.resampling import LOWER_IS_BETTER
 
 _SCORES = (
@@ -127,5 +128,15 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
+_LATEX = str.maketrans(
+    {
+        "\\": "\\textbackslash{}",
+        "~": "\\textasciitilde{}",
+        "^": "\\textasciicircum{}",
+        **{character: f"\\{character}" for character in "{}$&#_%"},
+    }
+)
+
+
 def _escaped(content: str) -> str:
-    return content.replace("_", "\\_").replace("%", "\\%").replace("&", "\\&")
+    return printable(content).translate(_LATEX)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable, Iterable, Mapping
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import ConfigDict, Field
 
 from pipeline.core.errors import DataError
 from pipeline.core.files import md5_file
+from pipeline.core.paths import UnsafeNameError, member
+from pipeline.core.reading import Record, parse_json, parse_record, read_bytes, read_text
 from pipeline.corpus.storage import LABELS, TEXTS, Labels, read_labels, read_texts
 from pipeline.corpus.texts import Text
+from pipeline.evaluation.metrics_file import read_metrics
 from pipeline.evaluation.predictions import (
     Predictions,
     out_of_fold,
-    read_head_runs,
+    read_head,
     read_runs,
     run_files,
 )
@@ -28,6 +33,34 @@ Rows = list[dict[str, str]]
 
 Read = TypeVar("Read")
 STUDY_TABLES = ("trials.csv", "layers.csv", "labels.csv")
+_HEAD_TABLES = {
+    "history": ("epoch", "train_loss", "dev_loss"),
+    "scores": ("epoch", "dev_score"),
+    "layers": ("layer", "share"),
+    "calibration": ("confidence", "accuracy", "texts"),
+}
+"""Columns of a head's tables."""
+
+_SHOWN = (
+    *("layers", "best_epoch", "parameters", "texts_sha256", "recipe", "torch"),
+    *("settings.corpus", "settings.features", "settings.task", "settings.combine"),
+    "settings.training.metric",
+)
+"""What the page shows of ``head.json``."""
+
+
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _CorpusReport(Record):
+    """What ``prepare`` counts; further counts are shown as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    rows: _Count
+    splits: dict[str, _Count]
+    labels: dict[str, dict[str, dict[str, _Count | float]]] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,15 +180,19 @@ def read_studies(folder: Path) -> list[StudyInput]:
 
 
 def _corpus(places: Places, name: str, *, texts: bool) -> CorpusInput:
-    report = _json(places.reports / "corpora" / f"{name}.json")
+    report = _json(places.reports / "corpora" / f"{name}.json", _CorpusReport)
     return CorpusInput(name, report, dict(read_texts(places.texts / name)) if texts else {})
 
 
 def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -> HeadInput:
     model, reports = places.models / name, places.reports / "heads" / name
-    description, runs = _json(model / "head.json"), read_head_runs(model / "head.json")
-    corpus = str(description["settings"]["corpus"])
-    labels = labels_of(places.labels / corpus, runs.label)
+    runs, description = read_head(model / "head.json", _SHOWN)
+    corpus = description["settings"]["corpus"]
+    try:
+        column = member(places.labels, corpus)
+    except UnsafeNameError as error:
+        raise DataError(f"{model / 'head.json'}: the corpus {error}") from None
+    labels = labels_of(column, runs.label)
     files = {
         run: path
         for run, path in run_files(model / "predictions", labels, seeds=runs.seeds).items()
@@ -167,7 +204,7 @@ def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -
         "head": model / "head.json",
         **{path.name: path for path in files.values()},
     }
-    metrics = _json(reports / "metrics.json")
+    metrics = read_metrics(reports / "metrics.json")
     digests = {what: _read(path, md5_file) for what, path in sources.items()}
     _check_scored(metrics, digests, sources)
     found = {run.fold: rows for run, rows in read_runs(files, labels, runs.label_type).items()}
@@ -180,8 +217,8 @@ def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -
         labels=labels,
         predictions=predictions,
         tables={
-            table: _csv(reports / f"{table}.csv")
-            for table in ("history", "scores", "layers", "calibration")
+            table: _csv(reports / f"{table}.csv", columns)
+            for table, columns in _HEAD_TABLES.items()
         },
         digests={sources[what].as_posix(): digest for what, digest in digests.items()},
     )
@@ -199,23 +236,31 @@ def _check_scored(
             )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, model: type[Record] | None = None) -> dict[str, Any]:
+    data = _read(path, read_bytes)
     try:
-        found = _read(path, lambda place: json.loads(place.read_text(encoding="utf-8")))
+        found = parse_json(data)
+        if model is not None:
+            parse_record(model, data)
     except ValueError:
-        raise DataError(f"{path}: not JSON; run `dvc repro`") from None
+        raise DataError(f"{path}: not JSON, or of another version; run `dvc repro`") from None
     if not isinstance(found, dict):
         raise DataError(f"{path}: not a JSON object; run `dvc repro`")
     return found
 
 
-def _csv(path: Path) -> Rows:
-    def parse(place: Path) -> Rows:
-        with place.open(encoding="utf-8", newline="") as file:
-            # A line that is too short or too long leaves a None: it is not what we write.
-            return [dict(row) for row in csv.DictReader(file, restval="", restkey="")]
-
-    return _read(path, parse)
+def _csv(path: Path, columns: Sequence[str] = ()) -> Rows:
+    """A table; where its columns are known, it must have these."""
+    try:
+        reader = csv.DictReader(io.StringIO(_read(path, read_text), newline=""), restval="")
+        names = list(reader.fieldnames or ())
+        # A line that is too long leaves a list under None: it is not what we write.
+        rows = [{name: row[name] for name in names} for row in reader]
+    except (UnicodeDecodeError, csv.Error):
+        names, rows = [], []
+    if not names or (columns and names != list(columns)):
+        raise DataError(f"{path}: not a table of this version; run `dvc repro`")
+    return rows
 
 
 def _read(path: Path, read: Callable[[Path], Read]) -> Read:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.core.printing import printable
 from pipeline.sweeps.results import TrialRecord, best_first
 
 _SHOWN = 12
@@ -101,7 +102,7 @@ class TableReporter(LineReporter):
 
     def _draw(self) -> None:
         width = self._columns()
-        lines = [line[: width - 1] for line in self._lines()]
+        lines = [printable(line)[: width - 1] for line in self._lines()]
         up = f"\x1b[{self._drawn}F" if self._drawn else ""
         self._write(up + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
         self._drawn = len(lines)

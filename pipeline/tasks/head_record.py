@@ -23,7 +23,7 @@ class _Training(Record):
     model_config = ConfigDict(extra="ignore")
 
     seeds: tuple[Count, ...] = Field(min_length=1)
-    metric: str | None = None
+    metric: str = ""
 
 
 class _Settings(Record):
@@ -34,10 +34,10 @@ class _Settings(Record):
     label: str
     training: _Training
     layers: tuple[int, ...] | None = None
-    corpus: str | None = None
-    features: str | None = None
-    task: str | None = None
-    combine: str | None = None
+    corpus: str = ""
+    features: str = ""
+    task: str = ""
+    combine: str = ""
     recurrent: dict[str, str | int | float | bool | None] | None = None
 
 
@@ -69,17 +69,17 @@ class HeadRecord(Record):
     kind: str | None = None
     labels: tuple[str, ...] = ()
     thresholds: dict[str, float] | None = None
-    width: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    width: int = Field(default=1, ge=1, lt=2**31)
     layers: tuple[Count, ...] = ()
     fold: Count | None = None
     seed: Count | None = None
-    best_epoch: Count | None = None
-    dev_score: float | None = None
-    parameters: Count | None = None
-    data: dict[str, Any] | None = None
-    texts_sha256: str | None = None
-    recipe: dict[str, Any] | None = None
-    torch: str | None = None
+    best_epoch: Count = 0
+    dev_score: float = 0.0
+    parameters: Count = 0
+    data: dict[str, Any] = Field(default_factory=dict)
+    texts_sha256: str = ""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    torch: str = ""
 
     @property
     def learns(self) -> LabelType:

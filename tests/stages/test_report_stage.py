@@ -118,11 +118,10 @@ def test_a_file_that_was_not_scored_is_one_line(
 
 def test_a_head_of_another_version_is_one_line(run: Callable[..., Result], tmp_path: Path) -> None:
     path = tmp_path / "models" / "names" / "head.json"
-    path.write_text('{"settings": {}}', encoding="utf-8")
-    assert run().output == f"error: {path}: is damaged, or of another version; run `dvc repro`\n"
-    for text in ("{", "[]"):
+    line = f"error: {path}: is damaged, or of another version; run `dvc repro`\n"
+    for text in ('{"settings": {}}', "{", "[]"):
         path.write_text(text, encoding="utf-8")
-        assert run().output.startswith(f"error: {path}: not ")
+        assert run().output == line
 
 
 def test_a_setting_that_is_none_is_one_line(run: Callable[..., Result]) -> None:
