@@ -165,7 +165,11 @@ class Head:
         return folder
 
     def predict(
-        self, texts: Sequence[Text], *, encoder: str | Path | None = None
+        self,
+        texts: Sequence[Text],
+        *,
+        encoder: str | Path | None = None,
+        trust_remote_code: bool = False,
     ) -> list[dict[str, Any]]:
         """Answers for new texts, in order.
 
@@ -173,9 +177,12 @@ class Head:
             texts: raw texts, or words.
             encoder: folder of the encoder that the features were made with; by default the one of
                 ``data/encoders`` whose files are the same.
+            trust_remote_code: lets Python code that comes with the encoder run, with all that this
+                user may do; read it first. It counts when the encoder is loaded, once.
 
         Raises:
-            DataError, EncoderError: a text cannot be read, or there is no such encoder.
+            DataError, EncoderError: a text cannot be read, or there is no such encoder, or it has
+                code that may not run.
         """
         if self._predictor is None or encoder is not None:
             fitted = self._trained()
@@ -187,7 +194,11 @@ class Head:
                 )
             )
             self._predictor = Predictor(
-                fitted.head, fitted.description, chosen, device=self._device
+                fitted.head,
+                fitted.description,
+                chosen,
+                device=self._device,
+                trust_remote_code=trust_remote_code,
             )
         with _as_stages_compute():
             return self._predictor(texts).rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,9 +13,10 @@ from tqdm import tqdm
 
 from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.environment import choose_device, keep_freed_memory, use_threads
-from pipeline.core.errors import DataError, ParameterError
-from pipeline.core.files import atomic_file, canonical_json
+from pipeline.core.errors import ParameterError
+from pipeline.core.files import atomic_file, canonical_json, remove_temporaries
 from pipeline.core.params import ParamsFile
+from pipeline.encoder.settings import trusts_code
 from pipeline.extraction.settings import FeaturesSettings
 
 PATH = click.Path(path_type=Path)
@@ -37,6 +39,12 @@ BLOCK = 1024
 @click.option(
     "--encoder", type=PATH, help="Folder of the encoder. [default: that of the head's features]"
 )
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code that comes with the encoder, with all that you may do. "
+    "[default: as the encoder's row of params.yaml says; with --encoder, do not]",
+)
 @PARAMS
 def main(
     name: str,
@@ -45,6 +53,7 @@ def main(
     out: Path | None,
     models: Path,
     encoder: Path | None,
+    trust_remote_code: bool,
     params_path: Path,
 ) -> None:
     """Writes what head NAME says of every text in SOURCE (by default standard input).
@@ -54,29 +63,29 @@ def main(
     with character offsets.
     """
     from pipeline.prediction.predict import Predictor, blocks_of
-    from pipeline.prediction.texts import is_row, read_lines, read_rows
+    from pipeline.prediction.streams import StandardOutput, open_source
+    from pipeline.prediction.texts import is_row, read_lines, read_rows, split_lines
 
     use_threads()
     keep_freed_memory()
     with ExitStack() as stack:
-        lines: BinaryIO = sys.stdin.buffer
+        stream: BinaryIO = sys.stdin.buffer
         if str(source) != "-":
-            try:
-                lines = stack.enter_context(source.open("rb"))
-            except OSError as error:
-                raise DataError(f"{source}: cannot be read: {error.strerror}") from None
+            stream = stack.enter_context(open_source(source))
         label = "standard input" if str(source) == "-" else str(source)
         rows = form == "jsonl" if form else source.suffix == ".jsonl"
+        lines = split_lines(stream, label)
         texts = read_rows(lines, label) if rows else read_lines(lines, label)
+        if encoder is None:
+            encoder, trusted = _encoder_of(models / name, ParamsFile(params_path))
+            trust_remote_code |= trusted
         predictor = Predictor.of_folder(
-            models / name,
-            encoder or _encoder_of(models / name, ParamsFile(params_path)),
-            device=choose_device(),
+            models / name, encoder, device=choose_device(), trust_remote_code=trust_remote_code
         )
-        target = sys.stdout
+        target: BinaryIO | StandardOutput = StandardOutput()
         if out is not None:
-            temporary = stack.enter_context(atomic_file(out))
-            target = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
+            remove_temporaries(out.parent, glob.escape(out.name))
+            target = stack.enter_context(stack.enter_context(atomic_file(out)).open("wb"))
         cut = count = 0
         with tqdm(unit=" texts", disable=None, desc="predicting") as bar:
             for block in blocks_of(texts, BLOCK):
@@ -88,28 +97,29 @@ def main(
                     )
                 answers = predictor(
                     [text for _, text in block],
-                    names=[f"{label}: text {identity!r}" for identity, _ in block],
+                    names=[f"{label}: text {identity!r:.100}" for identity, _ in block],
                 )
                 for (identity, _), row in zip(block, answers.rows, strict=True):
-                    target.write(canonical_json({"id": identity, **row}) + "\n")
+                    line = canonical_json({"id": identity, **row}) + "\n"
+                    target.write(line.encode("utf-8"))
                 cut += answers.cut
                 count += len(block)
                 bar.update(len(block))
+        target.flush()
     if cut:
         click.echo(f"{cut} texts were longer than the head's features read, and were cut", err=True)
 
 
-def _encoder_of(head: Path, params: ParamsFile) -> Path:
-    """The encoder that the features of a head are made with, as params.yaml has it."""
+def _encoder_of(head: Path, params: ParamsFile) -> tuple[Path, bool]:
+    """The encoder that the features of a head are made with, and whether its code may run."""
     from pipeline.heads.checkpoint import read_description
 
     features = read_description(head)["settings"]["features"]
     try:
-        return (
-            Path("data/encoders") / params.section(FeaturesSettings, "features", features).encoder
-        )
+        encoder = params.section(FeaturesSettings, "features", features).encoder
     except ParameterError as error:
         raise ParameterError(f"{error}; or name the encoder's folder with --encoder") from None
+    return Path("data/encoders") / encoder, trusts_code(params, encoder)
 
 
 if __name__ == "__main__":

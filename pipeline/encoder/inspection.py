@@ -45,7 +45,7 @@ def require_loadable(
         raise EncoderError(
             f"{folder}: has Python code of its own, {min(snapshot.code)} for one, and nothing says "
             "that it may run; read it, and set trust_remote_code: true in its row of params.yaml, "
-            "or say --trust-remote-code to predict"
+            "or say so to predict, as --trust-remote-code or trust_remote_code=True"
         )
     _refuse_other_files(snapshot)
     _check_configs(snapshot)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import DataError, EncoderError
-from pipeline.corpus.texts import Text
-from pipeline.encoder.snapshot import read_snapshot
+from pipeline.corpus.texts import Text, parts
+from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.tokenise import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
@@ -26,6 +26,9 @@ from pipeline.prediction.split_words import Span, split_words
 from pipeline.store.keys import Recipe
 from pipeline.tasks.inputs import Inputs
 from pipeline.tasks.words import Words
+
+_BLOCK_CHARACTERS = 1 << 24
+"""Of texts that are answered together; tokens take a hundred times the memory of characters."""
 
 
 @dataclass(frozen=True)
@@ -51,36 +54,62 @@ class Predictor:
         description: what it is: ``head.json``.
         encoder: folder of the materialised encoder that its features were made with.
         device: where to compute.
+        trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
-        EncoderError: the encoder is another one, or damaged.
+        EncoderError: the encoder is another one, or damaged, or has code that may not run.
     """
 
     def __init__(
-        self, head: Head, description: Mapping[str, Any], encoder: Path, *, device: torch.device
+        self,
+        head: Head,
+        description: Mapping[str, Any],
+        encoder: Path,
+        *,
+        device: torch.device,
+        trust_remote_code: bool = False,
     ) -> None:
         self.head, self.description = head.to(device).eval(), description
         self._recipe = Recipe.from_json(self.description["recipe"])
-        if read_snapshot(encoder, verify=True).fingerprint() != self._recipe.encoder:
+        snapshot = require_loadable(encoder, trust_remote_code=trust_remote_code, verify=True)
+        if snapshot.fingerprint() != self._recipe.encoder:
             raise EncoderError(
                 f"{encoder}: is not the encoder that the head was trained with; name that one with "
                 "--encoder, or train the head anew with `dvc repro`"
             )
+        if snapshot.width != self.description["width"]:
+            raise EncoderError(
+                f"{encoder}: has states of width {snapshot.width}, and the head was trained on "
+                f"{self.description['width']}; train it anew with `dvc repro`"
+            )
         self._device = device
         self._layers: list[int] = self.description["layers"]
-        self._tokenizer = tokenizer_of(encoder, self._recipe)
+        self._tokenizer = tokenizer_of(encoder, self._recipe, trust_remote_code=trust_remote_code)
         self._windows = windows_of(self._recipe)
-        self._encoder = encoder_of(encoder, self._recipe, layers=self._layers, device=device)
+        self._encoder = encoder_of(
+            encoder,
+            self._recipe,
+            layers=self._layers,
+            device=device,
+            trust_remote_code=trust_remote_code,
+        )
 
     @classmethod
-    def of_folder(cls, head: Path, encoder: Path, *, device: torch.device) -> Predictor:
+    def of_folder(
+        cls, head: Path, encoder: Path, *, device: torch.device, trust_remote_code: bool = False
+    ) -> Predictor:
         """The predictor of a head that was saved.
 
         Raises:
             StoreError: there is no head.
-            EncoderError: the encoder is another one, or damaged.
+            EncoderError: the encoder is another one, or damaged, or has code that may not run.
         """
-        return cls(*load_head(head, device=device), encoder, device=device)
+        return cls(
+            *load_head(head, device=device),
+            encoder,
+            device=device,
+            trust_remote_code=trust_remote_code,
+        )
 
     def __call__(self, texts: Sequence[Text], names: Sequence[str] | None = None) -> Answers:
         """Answers for some texts; what a text gets does not depend on the others.
@@ -195,12 +224,14 @@ class _RowStates:
 
 
 def blocks_of(texts: Iterator[tuple[str, Text]], size: int) -> Iterator[list[tuple[str, Text]]]:
-    """Texts with their ids, ``size`` at a time."""
+    """Texts with their ids, ``size`` at a time, or fewer of very long ones."""
     block: list[tuple[str, Text]] = []
+    characters = 0
     for item in texts:
         block.append(item)
-        if len(block) == size:
+        characters += sum(map(len, parts(item[1])))
+        if len(block) == size or characters >= _BLOCK_CHARACTERS:
             yield block
-            block = []
+            block, characters = [], 0
     if block:
         yield block

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Text, TextPair
+
+LONGEST_LINE = 1 << 26
+"""Bytes; the longest text of a corpus has no more."""
+
+
+def split_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    """Yields the lines of a stream, with their ends.
+
+    Raises:
+        DataError: a line has no end in sight, which would fill the memory.
+    """
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"{name}:{number}: the line has more than {LONGEST_LINE >> 20} MiB")
+        yield line
 
 
 def read_lines(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Text]]:
@@ -44,7 +61,7 @@ def read_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[str, Text]]:
         identity = row.get("id", number)
         if not isinstance(identity, str | int) or isinstance(identity, bool):
             raise DataError(f"{where}: field 'id' must be a string or a whole number")
-        yield str(identity), _text(row, where)
+        yield _whole(str(identity), where), _text(row, where)
 
 
 def is_row(text: Text) -> bool:
@@ -64,7 +81,7 @@ def _text(row: dict[str, Any], where: str) -> Text:
         return tuple(_whole(word, where) for word in words)
     if "text" not in row:
         fields = ", ".join(map(repr, row)) or "none"
-        raise DataError(f"{where}: has neither 'text' nor 'words'; its fields: {fields}")
+        raise DataError(f"{where}: has neither 'text' nor 'words'; its fields: {fields:.200}")
     parts = [row["text"], row["text_b"]] if "text_b" in row else [row["text"]]
     if not all(isinstance(part, str) for part in parts):
         raise DataError(f"{where}: 'text' and 'text_b' must be strings")
