@@ -72,6 +72,8 @@ def summary(facts: Mapping[str, Any]) -> list[str]:
         lines.append(f"{repeats} rows repeat the text of an earlier one")
     if dropped := facts.get("rows_dropped_for_lack_of_text"):
         lines.append(f"{dropped} rows dropped for lack of text")
+    if hidden := facts.get("hidden_files_left_out"):
+        lines.append(f"{hidden} hidden files or folders left out: their names begin with a dot")
     for label, count in facts.get("rows_with_repaired_tags", {}).items():
         if count:
             lines.append(f"{label}: tags of {count} rows repaired")

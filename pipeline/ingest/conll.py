@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.ingest.lines import numbered_lines
+from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import UNUSED, CorpusSettings
 from pipeline.ingest.sources import Source
@@ -20,7 +20,7 @@ def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     skip = settings.skip_lines or ()
     sentence: list[Sequence[str]] = []
     lines: list[int] = []
-    count = 0
+    count = characters = 0
 
     def row() -> Row:
         by_name = dict(zip(columns, zip(*sentence, strict=True), strict=True))
@@ -36,10 +36,14 @@ def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
             if _fits(cells, columns, source, number):
                 sentence.append(cells)
                 lines.append(number)
+                characters += len(line)
+            if len(lines) > MOST_LINES or characters > LONGEST_ROW:
+                note_long_row(source, lines[0])
+                return
         elif sentence:
             count += 1
             yield row()
-            sentence, lines = [], []
+            sentence, lines, characters = [], [], 0
     count += 1
     if sentence:
         yield row()

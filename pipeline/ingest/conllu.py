@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pipeline.ingest.lines import numbered_lines
+from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.sources import Source
@@ -30,7 +30,7 @@ def read_conllu(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     words: list[Sequence[str]] = []
     lines: list[int] = []
     metadata: dict[str, str] = {}
-    count = 0
+    count = begin = characters = 0
 
     def row() -> Row:
         columns = dict(zip(COLUMNS, zip(*words, strict=True), strict=True))
@@ -38,6 +38,10 @@ def read_conllu(source: Source, settings: CorpusSettings) -> Iterator[Row]:
         return Row(source.at(lines[0]), source.number(count), values, source.split, lines)
 
     for number, line in numbered_lines(source, settings.encoding):
+        characters += len(line)
+        if number - begin > MOST_LINES or characters > LONGEST_ROW:
+            note_long_row(source, begin + 1)
+            return
         if line.startswith("#"):
             if found := _METADATA.fullmatch(line):
                 metadata[found[1]] = found[2]
@@ -51,6 +55,7 @@ def read_conllu(source: Source, settings: CorpusSettings) -> Iterator[Row]:
                 count += 1
                 yield row()
             words, lines, metadata = [], [], {}
+            begin, characters = number, 0
     count += 1
     if words:
         yield row()

@@ -19,21 +19,23 @@ _MANY = 100
 
 @dataclass
 class Tally:
-    """Counts of rows that were dropped, skipped or repaired.
+    """Counts of what was dropped, skipped, left out or repaired.
 
     Attributes:
         dropped: rows left out for lack of text.
         skipped_lines: lines left out as ``skip_lines`` says.
+        hidden: files and folders left out because their names begin with a dot.
         repaired: by label, rows whose entity tags were repaired.
     """
 
     dropped: int = 0
     skipped_lines: int = 0
+    hidden: int = 0
     repaired: Counter[str] = field(default_factory=Counter)
 
     def clear(self) -> None:
         """Begins anew."""
-        self.dropped = self.skipped_lines = 0
+        self.dropped = self.skipped_lines = self.hidden = 0
         self.repaired.clear()
 
 

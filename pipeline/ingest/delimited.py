@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from collections.abc import Iterator, Sequence
 
-from pipeline.ingest.lines import LONGEST_LINE, numbered_lines
-from pipeline.ingest.problems import show
+from pipeline.core.spelling import closest
+from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
+from pipeline.ingest.problems import listed, show
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import UNUSED, CorpusSettings
 from pipeline.ingest.sources import Source
+
+_SHOWN = 30
+"""Names of columns that a problem shows."""
 
 
 def read_table(source: Source, settings: CorpusSettings) -> Iterator[Row]:
@@ -20,18 +23,20 @@ def read_table(source: Source, settings: CorpusSettings) -> Iterator[Row]:
     its number, from 1, the header not counted.
     """
     columns = settings.columns
+    expected = _in_order(columns or ())
     count = 0
     for line, cells in _records(source, settings):
         if columns is None:
             if not _names_all(cells, source, line, settings):
                 return
             columns = tuple(cells)
+            expected = _in_order(columns)
             continue
         count += 1
         if len(cells) != len(columns):
             source.problems.add(
                 source.at(line),
-                f"{len(cells)} cells where {len(columns)} are expected ({', '.join(columns)})",
+                f"{len(cells)} cells where {len(columns)} are expected ({expected})",
                 advice="a cell that holds the delimiter must be in double quotes"
                 if _quoted(settings)
                 else "is 'delimiter' right, and are cells quoted ('quoted: true')?",
@@ -41,28 +46,61 @@ def read_table(source: Source, settings: CorpusSettings) -> Iterator[Row]:
         yield Row(source.at(line), source.number(count), values, source.split)
 
 
+def _in_order(columns: Sequence[str]) -> str:
+    return ", ".join(columns[:_SHOWN]) + (", ..." if len(columns) > _SHOWN else "")
+
+
 def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, list[str]]]:
     """``(line that it begins on, cells)`` of each row that the csv module can read."""
-    csv.field_size_limit(LONGEST_LINE)
-    lines = (line for _, line in numbered_lines(source, settings.encoding, keep_ends=True))
+    csv.field_size_limit(LONGEST_ROW)
+    row = _Lines(numbered_lines(source, settings.encoding, keep_ends=True))
     reader = csv.reader(
-        lines,
+        row,
         delimiter=settings.delimiter or ("," if settings.format == "csv" else "\t"),
         quoting=csv.QUOTE_MINIMAL if _quoted(settings) else csv.QUOTE_NONE,
         strict=True,
     )
     while True:
         begin = reader.line_num + 1
+        row.begin()
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
+            if row.is_long:
+                note_long_row(source, begin)
+                return
             what, advice = _explained(str(error))
             source.problems.add(source.at(begin), what, advice=advice)
             continue
         if cells:
             yield begin, cells
+
+
+class _Lines:
+    """Lines for the csv module, which end where a row has too many of them, or of characters."""
+
+    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
+        self._lines = lines
+        self.begin()
+
+    def begin(self) -> None:
+        """A row begins."""
+        self._left, self._characters = MOST_LINES, LONGEST_ROW
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the row has too much."""
+        return self._left < 0 or self._characters < 0
+
+    def __iter__(self) -> Iterator[str]:
+        for _, line in self._lines:
+            self._left -= 1
+            self._characters -= len(line)
+            if self.is_long:
+                return
+            yield line
 
 
 def _explained(error: str) -> tuple[str, str]:
@@ -89,13 +127,13 @@ def _names_all(header: Sequence[str], source: Source, line: int, settings: Corpu
         if name in header:
             source.problems.add(source.at(line), f"two columns are called {show(name)}")
             continue
-        near = difflib.get_close_matches(name, header, n=1)
-        advice = f"did you mean {show(near[0])}? " if near else ""
+        near = closest(name, header)
+        advice = f"did you mean {show(near)}? " if near else ""
         if len(header) == 1 and any(mark in header[0] for mark in ",;\t|"):
             advice += "is 'delimiter' right? "
         source.problems.add(
             source.at(line),
-            f"there is no column {show(name)}; there is {', '.join(map(show, header))}",
+            f"there is no column {show(name)}; there is {listed(header)}",
             advice=advice + "Without a header, name all columns in 'columns'",
         )
     return not wrong

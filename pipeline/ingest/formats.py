@@ -70,7 +70,12 @@ class RawCorpus:
         form = FORMATS[self._settings.format]
         check = Checker(self._settings, cells=form.cells, problems=self.problems, tally=self.tally)
         for source in sources_of(
-            self._path, self._settings, self.problems, advance=self._advance, skipped=self._skipped
+            self._path,
+            self._settings,
+            self.problems,
+            advance=self._advance,
+            skipped=self._skipped,
+            hidden=self._hidden,
         ):
             before, rows = self.problems.count, 0
             for row in form.read(source, self._settings):
@@ -82,6 +87,9 @@ class RawCorpus:
 
     def _skipped(self) -> None:
         self.tally.skipped_lines += 1
+
+    def _hidden(self) -> None:
+        self.tally.hidden += 1
 
 
 def read_examples(path: Path, settings: CorpusSettings) -> list[Example]:

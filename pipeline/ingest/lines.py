@@ -9,10 +9,15 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
+from pipeline.core.reading import open_regular
 from pipeline.ingest.sources import Source
 
-LONGEST_LINE = 1 << 24
-"""Characters; a longer line is a file of another format, and reading it would fill the memory."""
+LONGEST_ROW = 1 << 24
+"""Characters of a line, or of a row of several; a longer one is a file of another format, and
+reading it would fill the memory."""
+
+MOST_LINES = 1 << 20
+"""Lines of a row, which is a sentence where a line is a word."""
 
 UTF_8 = "utf-8"
 _GZIP = b"\x1f\x8b"
@@ -29,22 +34,22 @@ def numbered_lines(
     cannot be decoded, and NUL bytes, are noted as problems, and stand as U+FFFD in what is yielded.
     """
     try:
-        file = source.path.open("rb")
+        file = open_regular(source.path)
     except OSError as error:
         source.problems.add(source.at(0), f"cannot be read: {error.strerror}")
         return
     number, told = 0, 0
     with file, _text(file, encoding or UTF_8) as text:
         try:
-            while line := text.readline(LONGEST_LINE):
+            while line := text.readline(LONGEST_ROW):
                 number += 1
                 if number % _TELL_EVERY == 0:
                     source.advance(file.tell() - told)
                     told = file.tell()
-                if len(line) == LONGEST_LINE and not line.endswith("\n"):
+                if len(line) == LONGEST_ROW and not line.endswith("\n"):
                     source.problems.add(
                         source.at(number),
-                        f"the line is longer than {LONGEST_LINE:,} characters",
+                        f"the line is longer than {LONGEST_ROW:,} characters",
                         advice="is 'format' right? Reading stopped here",
                     )
                     return
@@ -85,3 +90,13 @@ def _mended(line: str, number: int, source: Source, encoding: str) -> str:
             advice="remove it; if there are many, 'encoding' may be utf-16",
         )
     return _ESCAPED.sub("\ufffd", line).replace("\0", "\ufffd")
+
+
+def note_long_row(source: Source, line: int) -> None:
+    """Notes that a row of several lines has no end where it must have one."""
+    source.problems.add(
+        source.at(line),
+        f"the row that begins here has more than {LONGEST_ROW:,} characters, or {MOST_LINES:,} "
+        "lines",
+        advice="is 'format' right? Reading stopped here",
+    )

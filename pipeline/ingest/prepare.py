@@ -76,6 +76,8 @@ class PreparedCorpus:
             report["rows_dropped_for_lack_of_text"] = self.tally.dropped
         if self.tally.skipped_lines:
             report["skipped_lines"] = self.tally.skipped_lines
+        if self.tally.hidden:
+            report["hidden_files_left_out"] = self.tally.hidden
         if entities := [name for name, kind in self.kinds.items() if kind == "bio"]:
             report["rows_with_repaired_tags"] = {
                 name: self.tally.repaired[name] for name in entities

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from pipeline.core.errors import DataError
+from pipeline.core.printing import printable
 from pipeline.ingest.rows import Place
 
 SHOWN = 20
 _VALUE = 60
+_NAMES = 30
+_LONGEST = 2000
+"""Characters of a problem: names of columns may be any number, and of any length."""
 
 
 class InvalidCorpusError(DataError):
@@ -39,7 +45,8 @@ class Problems:
             advice: what the user can do.
         """
         order = self._files.setdefault(place.file, len(self._files))
-        where = f"{printable(place.file)}:{place.line}: " if place.line else f"{place.file}: "
+        where = f"{place.file}:{place.line}: " if place.line else f"{place.file}: "
+        what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]}..."
         text = where + (f"field {show(field)}: " if field else "") + what
         self._kept.append((order, place.line, self.count, text + (f"; {advice}" if advice else "")))
         self.count += 1
@@ -78,13 +85,12 @@ class Problems:
 
 
 def show(value: Any) -> str:
-    """A value from a file, quoted, shortened, and without anything that a terminal acts on."""
+    """A value from a file, quoted and shortened."""
     text = repr(value[: 2 * _VALUE] if isinstance(value, str) else value)
     return text if len(text) <= _VALUE else f"{text[: _VALUE - 3]}..."
 
 
-def printable(text: str) -> str:
-    """A line with everything escaped that a terminal acts on."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def listed(names: Iterable[object]) -> str:
+    """The first of some names, as a sentence has them."""
+    shown = [show(name) for name in islice(names, _NAMES + 1)]
+    return ", ".join([*shown[:_NAMES], "..."] if len(shown) > _NAMES else shown)

@@ -26,6 +26,7 @@ class Source:
         split: the split of all its rows, where that is given.
         advance: told how many bytes were read, for a progress bar.
         skipped: told of each line that is left out as settings say.
+        hidden: told of each file or folder that is left out because its name begins with a dot.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Source:
     split: str | None = None
     advance: Callable[[int], object] = int
     skipped: Callable[[], object] = int
+    hidden: Callable[[], object] = int
 
     def number(self, row: int | str) -> str:
         """The id of a row that has none: its number, behind its split where files are separate."""
@@ -54,9 +56,10 @@ def sources_of(
     *,
     advance: Callable[[int], object] = int,
     skipped: Callable[[], object] = int,
+    hidden: Callable[[], object] = int,
 ) -> list[Source]:
     """The sources of a corpus that are there; what is missing is noted as a problem."""
-    whole = Source(path, problems, advance=advance, skipped=skipped)
+    whole = Source(path, problems, advance=advance, skipped=skipped, hidden=hidden)
     if settings.split.files is None:
         candidates = [whole]
     elif not path.is_dir():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from pipeline.core.spelling import closest
 from pipeline.corpus.schemes import Scheme, first_fault, to_bio
 from pipeline.corpus.texts import Label, Text, TextPair, parts
 from pipeline.ingest.counts import Tally
-from pipeline.ingest.problems import Problems, show
+from pipeline.ingest.problems import Problems, listed, show
 from pipeline.ingest.rows import Example, Row
 from pipeline.ingest.settings import SCHEMES, WORD_KINDS, CorpusSettings, LabelKind
 from pipeline.ingest.values import (
@@ -72,12 +72,11 @@ class Checker:
 
     def _get(self, row: Row, name: str, convert: Callable[[Any], T]) -> T | None:
         if name not in row.values:
-            near = difflib.get_close_matches(name, row.values, n=1)
+            near = closest(name, row.values)
             self._problems.add(
                 row.place,
-                f"field {show(name)} is missing; this row has "
-                f"{', '.join(show(key) for key in row.values) or 'no field'}",
-                advice=f"did you mean {show(near[0])}?" if near else None,
+                f"field {show(name)} is missing; this row has {listed(row.values) or 'no field'}",
+                advice=f"did you mean {show(near)}?" if near else None,
             )
             return None
         try:

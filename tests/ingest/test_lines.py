@@ -115,7 +115,7 @@ def test_nul_characters_are_a_problem(tmp_path: Path):
 def test_a_line_without_end_is_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("pipeline.ingest.lines.LONGEST_LINE", 10)
+    monkeypatch.setattr("pipeline.ingest.lines.LONGEST_ROW", 10)
     lines, problems = read(tmp_path, b"short\n" + b"x" * 100 + b"\nafter\n")
     assert lines == [(1, "short")]
     assert problems == [
