@@ -36,15 +36,15 @@ def by_fold(labels: Labels) -> dict[Fold, Labels]:
     Labels that are not in folds are seen as they are.
 
     Raises:
-        DataError: there are fewer than three folds.
+        DataError: there are fewer than three folds, or some rows are in none.
     """
-    numbers = {
-        split: int(found.group(1))
-        for split in set(labels.splits)
-        if (found := _NAME.fullmatch(split))
-    }
+    present = set(labels.splits)
+    numbers = {split: int(found.group(1)) for split in present if (found := _NAME.fullmatch(split))}
     if not numbers:
         return {None: labels}
+    if len(numbers) < len(present):
+        other = min(present - numbers.keys())
+        raise DataError(f"some rows of the corpus are in folds, and some in {other}")
     count = max(numbers.values())
     if count < FEWEST:
         raise DataError(

@@ -8,19 +8,31 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from sys import intern
-from typing import Any
+from sys import float_info, intern
+from typing import Any, Literal
 
 from pipeline.core.errors import DataError
+from pipeline.core.reading import Record, open_regular, parse_json, parse_record, read_bytes
 from pipeline.corpus.texts import Text, TextPair
 
 TEXTS = "texts.jsonl"
 LABELS = "labels.jsonl"
 LABELS_META = "labels.json"
+
+_MOST_BYTES = 1 << 27
+"""Bytes of a row; ingest takes rows of 16 million characters, some of which JSON escapes."""
+
+Kind = Literal["class", "classes", "number", "tags", "bio"]
+
+
+class _Meta(Record):
+    texts_sha256: str
+    kinds: dict[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -43,48 +55,105 @@ def read_texts(folder: Path) -> Iterator[tuple[str, Text]]:
     """Yields ``(id, text, words or pair)`` in order.
 
     Raises:
-        DataError: the text file is absent.
+        DataError: the text file is absent or damaged.
     """
-    for row in _rows(folder / TEXTS):
-        if "text_b" in row:
-            yield row["id"], TextPair(row["text"], row["text_b"])
+    path = folder / TEXTS
+    for number, row in _rows(path):
+        if row.keys() == _TEXT and type(row["text"]) is str:
+            text: Text = row["text"]
+        elif row.keys() == _WORDS and _is_strings(row["words"]):
+            text = tuple(row["words"])
+        elif row.keys() == _PAIR and type(row["text"]) is type(row["text_b"]) is str:
+            text = TextPair(row["text"], row["text_b"])
         else:
-            yield row["id"], row["text"] if "text" in row else tuple(row["words"])
+            raise _damaged(path, number, "it is no row of an id and a text, words, or a pair")
+        yield row["id"], text
 
 
 def read_labels(folder: str | Path, label: str) -> Labels:
     """Reads one label column.
 
     Raises:
-        DataError: the files are absent, or have no such column.
+        DataError: the files are absent or damaged, or have no such column.
     """
     folder = Path(folder)
-    meta_path = folder / LABELS_META
-    try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{meta_path}: no such file; run `dvc repro`") from None
-    if label not in meta["kinds"]:
-        raise DataError(f"{folder}: has no label {label!r}; it has {', '.join(meta['kinds'])}")
-    kind = meta["kinds"][label]
+    meta = _meta(folder / LABELS_META)
+    if label not in meta.kinds:
+        raise DataError(f"{folder}: has no label {label!r}; it has {', '.join(meta.kinds)}")
+    kind = meta.kinds[label]
+    path = folder / LABELS
     ids, splits, values = [], [], []
     several: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for row in _rows(folder / LABELS):
-        value: Any = row["labels"][label]
-        if isinstance(value, list):
+    for number, row in _rows(path):
+        if row.keys() != _LABELS or type(row["labels"]) is not dict:
+            raise _damaged(path, number, "it is no row of an id, a split and labels")
+        split, value = row["split"], row["labels"].get(label)
+        if not _fits(value, meta.kinds[label]):
+            raise _damaged(path, number, f"its {label!r} is not of kind {kind!r}")
+        if type(split) is not str or not is_split(split):
+            raise _damaged(path, number, f"there is no split {str(split)[:60]!r}")
+        if type(value) is list:
             value = tuple(map(intern, value))
             value = several.setdefault(value, value)  # many texts have no entity, say
         ids.append(row["id"])
-        splits.append(intern(row["split"]))
-        values.append(intern(value) if isinstance(value, str) else value)
-    return Labels(ids, splits, values, kind, meta["texts_sha256"])
+        splits.append(intern(split))
+        values.append(intern(value) if type(value) is str else value)
+    return Labels(ids, splits, values, kind, meta.texts_sha256)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+_TEXT = {"id", "text"}
+_WORDS = {"id", "words"}
+_PAIR = {"id", "text", "text_b"}
+_LABELS = {"id", "split", "labels"}
+
+
+def is_split(name: str) -> bool:
+    """Whether a split may be called so: ``train``, ``dev``, ``test``, or ``fold_1`` and so on."""
+    return _SPLIT.fullmatch(name) is not None
+
+
+_SPLIT = re.compile(r"train|dev|test|fold_([1-9][0-9]?|100)")
+
+
+def _fits(value: Any, kind: Kind) -> bool:
+    if kind == "class":
+        return type(value) is str
+    if kind == "number":
+        return type(value) in (float, int) and abs(value) <= float_info.max
+    return _is_strings(value)
+
+
+def _is_strings(values: Any) -> bool:
+    return type(values) is list and set(map(type, values)) <= {str}
+
+
+def _meta(path: Path) -> _Meta:
     try:
-        # Only "\n" ends a row: JSON escapes it inside strings, but not the other separators.
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                yield json.loads(line)
+        return parse_record(_Meta, read_bytes(path))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
+    except ValueError as error:
+        raise _damaged(path, 0, str(error)) from None
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields ``(line, row)``: an object with an id, and nothing else checked yet."""
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dvc repro`") from None
+    with file:
+        # Only "\n" ends a row: JSON escapes it inside strings, but not the other separators.
+        for number, line in enumerate(iter(partial(file.readline, _MOST_BYTES), b""), start=1):
+            try:
+                row = parse_json(line)
+            except ValueError as error:
+                raise _damaged(path, number, str(error)) from None
+            if type(row) is not dict or type(row.get("id")) is not str:
+                raise _damaged(path, number, "it is no object with an id")
+            yield number, row
+
+
+def _damaged(path: Path, line: int, why: str) -> DataError:
+    place = f"{path}:{line}" if line else str(path)
+    return DataError(f"{place}: is damaged: {why}; `dvc checkout` or `dvc repro` brings it back")
