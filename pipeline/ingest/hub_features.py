@@ -7,9 +7,10 @@ classes ``{"_type": "ClassLabel", "names": [...]}``, and of a list of them ``{"_
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pipeline.core.reading import parse_json
 
 
 def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -20,14 +21,15 @@ def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
         while isinstance(inner, Mapping) and isinstance(inner.get("feature"), Mapping):
             inner = inner["feature"]
         if isinstance(inner, Mapping) and inner.get("_type") == "ClassLabel":
-            found[column] = [str(name) for name in inner.get("names") or ()]
+            names = inner.get("names")
+            found[column] = [str(name) for name in names] if isinstance(names, list) else []
     return found
 
 
 def features_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     """The features in the metadata of an Arrow schema; empty where ``datasets`` wrote none."""
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        features = parse_json((metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
         return {}
     return features if isinstance(features, dict) else {}

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.core.errors import DataError
 from pipeline.ingest.conllu import COLUMNS
 from pipeline.ingest.lines import numbered_lines
+from pipeline.ingest.parquet import BadParquetError, fields_of, parquet_file, rows_of
 from pipeline.ingest.problems import Problems
 from pipeline.ingest.settings import FormatName
 from pipeline.ingest.sources import Source
@@ -158,20 +159,9 @@ def _sentences(rows: Sequence[list[str]]) -> list[list[list[str]]]:
 
 def _parquet(path: Path) -> dict[str, list[Any]]:
     try:
-        from pyarrow.parquet import ParquetFile
-    except ImportError:
-        raise DataError(
-            f"{path}: format parquet needs pyarrow: pip install 'icehouse[parquet]'"
-        ) from None
-    from pipeline.ingest.hub_features import class_names, features_of, named
-
-    with ParquetFile(path) as file:
-        names = class_names(features_of(file.schema_arrow.metadata))
-        batch = next(file.iter_batches(batch_size=ROWS), None)
-        columns = {} if batch is None else batch.to_pydict()
-    return {
-        name: [named(value, names.get(name, ())) for value in values]
-        if name in names
-        else list(values)
-        for name, values in columns.items()
-    }
+        with parquet_file(path) as file:
+            names = fields_of(file)
+            rows = list(islice(rows_of(file, names), ROWS))
+    except BadParquetError as error:
+        raise DataError(f"{path}: {error}") from None
+    return {name: [row[name] for row in rows] for name in names}
