@@ -6,20 +6,26 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.core.errors import ParameterError
 from pipeline.core.params import ROW_NAME, ParamsFile
+from pipeline.core.printing import printable
+from pipeline.core.yaml_reading import BadYamlError, load_yaml
 from pipeline.ingest.settings import FormatName, LabelKind
 from pipeline.setup.preview import FilePreview
 from pipeline.setup.schema_inference import InferredSchema, infer_schema
 
 RAW = Path("data/raw")
+_SHOWN = 200
+_NAMES = 30
+"""Fields that are told."""
+
 FRACTIONS = {"train": 0.8, "dev": 0.1, "test": 0.1}
 
 
@@ -42,8 +48,10 @@ def asker(*, asking: bool) -> Callable[[str, str], str]:
 
     def ask(question: str, inferred: str) -> str:
         if asking:
-            return str(click.prompt(question, default=inferred, err=True))
-        click.echo(f"{question}: {inferred}")
+            shown = printable(inferred)
+            answer = str(click.prompt(question, default=shown, err=True))
+            return inferred if answer == shown else answer
+        click.echo(printable(f"{question}: {inferred}"))
         return inferred
 
     return ask
@@ -59,8 +67,9 @@ def corpus_row(
     """The name of the corpus and its row, from flags, answers and guesses."""
     preview = _with_named_columns(preview)
     inferred = infer_schema(preview)
-    known = ", ".join(map(str, preview.values))
-    click.echo(f"{path}: format {preview.format}; fields: {known}")
+    known = ", ".join(islice(map(str, preview.values), _NAMES))
+    more = f", and {len(preview.values) - _NAMES} more" if len(preview.values) > _NAMES else ""
+    click.echo(printable(f"{path}: format {preview.format}; fields: {known}{more}"))
     name = said.name or ask("name of the corpus", _row_name(path, params))
     if not ROW_NAME.fullmatch(name):
         raise ParameterError(
@@ -133,11 +142,12 @@ def _draws(split: Mapping[str, Any]) -> bool:
 
 def _mapping(what: str, text: str) -> dict[str, Any]:
     try:
-        value = YAML(typ="safe").load(text)
-    except YAMLError:
-        value = None
+        value, why = load_yaml(text), ""
+    except BadYamlError as error:
+        value, why = None, f": {error.problem}"
     if not isinstance(value, dict):
-        raise ParameterError(f"{what}: must be written like {{key: value}}, not {text!r}")
+        shown = text if len(text) < _SHOWN else f"{text[:_SHOWN]}..."
+        raise ParameterError(f"{what}: must be written like {{key: value}}, not {shown!r}{why}")
     return value
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import DataError
 from pipeline.ingest.conllu import COLUMNS
+from pipeline.ingest.jsonl import parse_row
 from pipeline.ingest.lines import numbered_lines
 from pipeline.ingest.parquet import BadParquetError, fields_of, parquet_file, rows_of
 from pipeline.ingest.problems import Problems
@@ -20,12 +20,26 @@ from pipeline.ingest.sources import Source
 ROWS = 500
 """Rows that are looked at."""
 
+MOST_CHARACTERS = 1 << 25
+"""Characters of the lines that are looked at, but for the last of them."""
+
 _DELIMITERS = ",\t;|"
 
 
-def lines_of(path: Path, encoding: str | None = None) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers; what is no text is not minded yet."""
-    return numbered_lines(Source(path, Problems()), encoding)
+def head_of(
+    path: Path, count: int, encoding: str | None = None, *, most: int = MOST_CHARACTERS
+) -> list[str]:
+    """The first lines of a file, fewer where they are very long.
+
+    What is no text is not minded yet.
+    """
+    lines, left = [], most
+    for _, line in islice(numbered_lines(Source(path, Problems()), encoding), count):
+        lines.append(line)
+        left -= len(line)
+        if left < 0:
+            break
+    return lines
 
 
 def first_rows(
@@ -42,7 +56,7 @@ def first_rows(
     """
     if chosen == "parquet":
         return {}, _parquet(path)
-    lines = [line for _, line in islice(lines_of(path, encoding), 20 * ROWS)]
+    lines = head_of(path, 20 * ROWS, encoding)
     if chosen == "jsonl":
         return {}, _jsonl(lines)
     if chosen == "conllu":
@@ -56,7 +70,7 @@ def _jsonl(lines: Sequence[str]) -> dict[str, list[Any]]:
     rows = []
     for line in islice((line for line in lines if line.strip()), ROWS):
         try:
-            row = json.loads(line)
+            row = parse_row(line)
         except ValueError:
             continue
         if isinstance(row, dict):

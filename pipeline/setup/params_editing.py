@@ -10,13 +10,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from pipeline.core.errors import ParameterError
 from pipeline.core.files import write_text
 from pipeline.core.params import ParamsFile
+from pipeline.core.yaml_reading import BadYamlError, load_yaml
 
 Row = Mapping[str, Any]
 _PLAIN = re.compile(r"[A-Za-z0-9_./]([A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
@@ -47,6 +47,8 @@ def add_rows(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> None:
         expected[table].update(_plain(rows))
     if not _reads_as(text, expected):  # a table in braces, or another layout of its own
         text = _rewritten(path, tables)
+        if not _reads_as(text, expected):
+            raise ParameterError(f"{path}: rows cannot be added to it; write them by hand")
     write_text(path, text)
 
 
@@ -129,8 +131,8 @@ def _inline(value: Any) -> str:
 
 def _reads_as(text: str, expected: Any) -> bool:
     try:
-        return bool(YAML(typ="safe").load(text) == expected)
-    except YAMLError:
+        return bool(load_yaml(text) == expected)
+    except BadYamlError:
         return False
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import DataError
+from pipeline.core.reading import open_regular
 from pipeline.ingest.conllu import COLUMNS
-from pipeline.ingest.folders import SUFFIXES
+from pipeline.ingest.folders import SUFFIXES, files_below, link_problem
 from pipeline.ingest.settings import FormatName
 from pipeline.ingest.split_settings import SplitName
-from pipeline.setup.first_rows import ROWS, first_rows, lines_of
+from pipeline.setup.first_rows import MOST_CHARACTERS, ROWS, first_rows, head_of
 
 _SUFFIXES: dict[str, FormatName] = {
     ".jsonl": "jsonl",
@@ -23,6 +24,12 @@ _SUFFIXES: dict[str, FormatName] = {
     ".conllu": "conllu",
     ".parquet": "parquet",
 }
+_FILES = 50
+"""Classes of a folder, and texts of a class, that are looked at."""
+
+_BEGIN = 1 << 14
+"""Characters of such a text."""
+
 _SPLIT_WORDS: dict[str, SplitName] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "devel", "development", "val", "valid", "validation"), "dev"),
@@ -106,7 +113,8 @@ def _files_of_splits(folder: Path) -> dict[SplitName, str]:
 def _look_at_folder(folder: Path) -> tuple[FormatName, dict[str, Any], dict[str, list[Any]]]:
     entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     if entries and all(path.is_file() for path in entries):
-        values = {path.name: [line for _, line in islice(lines_of(path), ROWS)] for path in entries}
+        most = MOST_CHARACTERS // len(entries)
+        values = {path.name: head_of(path, ROWS, most=most) for path in entries[:_FILES]}
         lengths = {len(lines) for lines in values.values()}
         if len(lengths) == 1 and len(values) > 1:
             return "lines", {}, dict(values)
@@ -115,18 +123,21 @@ def _look_at_folder(folder: Path) -> tuple[FormatName, dict[str, Any], dict[str,
             "not have the same number of lines; give the file itself"
         )
     texts: dict[str, list[Any]] = {"text": [], "label": []}
-    for path in entries:
-        for file in islice((f for f in sorted(path.rglob("*")) if f.is_file()), 50):
+    for path in (entry for entry in entries[:_FILES] if entry.is_dir()):
+        for file in islice(files_below(path), _FILES):
             if not file.name.endswith(SUFFIXES):
-                raise DataError(f"{file}: is no .txt file; a folder of classes holds nothing else")
-            texts["text"].append("\n".join(line for _, line in lines_of(file)))
-            texts["label"].append(path.name)
+                raise DataError(
+                    f"{file.path}: is no .txt file; a folder of classes holds nothing else"
+                )
+            if not file.is_symlink() or link_problem(Path(file.path), folder) is None:
+                texts["text"].append("\n".join(head_of(Path(file.path), ROWS))[:_BEGIN])
+                texts["label"].append(path.name)
     return "folder", {}, texts
 
 
 def _encoding(path: Path) -> str | None:
     """An encoding that the beginning of the file is in; ``None`` for UTF-8 and for no text."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         begin = file.read(1 << 20)
     if begin.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -143,7 +154,7 @@ def _format(path: Path, encoding: str | None) -> FormatName:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     if suffixes and suffixes[-1] in _SUFFIXES:
         return _SUFFIXES[suffixes[-1]]
-    lines = [line for _, line in islice(lines_of(path, encoding), ROWS)]
+    lines = head_of(path, ROWS, encoding)
     full = [line for line in lines if line.strip()]
     if full and full[0].lstrip().startswith("{"):
         return "jsonl"
