@@ -38,8 +38,12 @@ class Stage:
         return begin(folder, *self.command, **options)
 
     def written(self, folder: Path) -> dict[str, dict[str, str]]:
-        """Digests of the files of each output that is there, by its path."""
-        found = digests(folder)
+        """Digests of the files of each output that is there, by its path; no temporary ones."""
+        found = {
+            name: digest
+            for name, digest in digests(folder).items()
+            if not any(part.endswith(".tmp") for part in Path(name).parts)
+        }
         parts = {
             output: {
                 name: digest

@@ -107,6 +107,13 @@ class Running:
             assert time.monotonic() < limit, f"it never said {text!r}: {self._pipes}"
             self._read()
 
+    def reaches(self, pause: PauseAt) -> None:
+        """Waits until it is at a moment at which it waits itself."""
+        limit = time.monotonic() + LONGEST
+        while not pause.reached.wait(0.1):
+            assert self.process.is_alive(), f"{pause.function} was not called: {self.end()}"
+            assert time.monotonic() < limit, f"{pause.function} was not called: {self._pipes}"
+
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal."""
         os.kill(self.pid, number)
@@ -238,10 +245,6 @@ class PauseAt:
             return original(*arguments, **options)
 
         setattr(owner, name, waiting)
-
-    def wait(self) -> None:
-        """Waits until the process is there."""
-        assert self.reached.wait(LONGEST), f"{self.function} was not called"
 
     def _owner(self) -> tuple[Any, str]:
         *path, name = self.function.split(".")
