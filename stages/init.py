@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
+from itertools import count, islice
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, get_args
 
 import click
@@ -17,8 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core.command import PARAMS, StageCommand, complete_rows
 from pipeline.core.errors import DataError, ParameterError
+from pipeline.core.files import atomic_directory, atomic_file
 from pipeline.core.params import ParamsFile
+from pipeline.core.printing import printable
+from pipeline.core.reading import open_regular
 from pipeline.corpus.folds import FEWEST
+from pipeline.ingest.folders import files_below, link_problem
 from pipeline.ingest.formats import RawCorpus
 from pipeline.ingest.problems import InvalidCorpusError
 from pipeline.ingest.settings import STORED_KIND, CorpusSettings, FormatName
@@ -28,6 +34,9 @@ from pipeline.setup.first_rows import ROWS
 from pipeline.setup.params_editing import add_rows
 from pipeline.setup.preview import preview_file
 from pipeline.setup.rows import features_row, head_row
+
+_LONGEST = 80
+"""Characters of the name of a head's row, which is one of files, too."""
 
 
 @click.command(cls=StageCommand)
@@ -126,9 +135,16 @@ def _head_rows(corpus: str, settings: CorpusSettings) -> dict[str, dict[str, Any
         click.echo(f"no head is added: heads need {FEWEST} folds or more")
         return {}
     for label, kind in settings.labels.items():
-        name = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")
+        base = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")[:_LONGEST]
+        name = next(name for name in _numbered(base) if name not in heads)
         heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind])
     return heads
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """Yields the name, and then with numbers behind it."""
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
 
 
 def _into_project(path: Path, place: Path) -> Path:
@@ -137,26 +153,39 @@ def _into_project(path: Path, place: Path) -> Path:
         return place
     if place.exists():
         raise DataError(f"{place}: is there already; move it away, or give that path instead")
-    place.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
-        shutil.copytree(path, place)
+        with atomic_directory(place) as folder:
+            for entry in files_below(path):
+                _copy(path, Path(entry.path), folder / Path(entry.path).relative_to(path))
     else:
-        shutil.copy(path, place)
-    click.echo(f"copied {path} to {place}")
+        with atomic_file(place, mode=S_IMODE(path.stat().st_mode)) as file:
+            _copy(path, path.resolve(), file)
+    click.echo(printable(f"copied {path} to {place}"))
     return place
 
 
+def _copy(root: Path, path: Path, place: Path) -> None:
+    """Copies what a corpus may be read from: regular files, and links to those that it may have."""
+    if path.is_symlink() and (why := link_problem(path, root)):
+        raise DataError(f"{path}: {why}; put a copy of it in its place")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open_regular(path) as source, place.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+    shutil.copymode(path, place)
+
+
 def _track(path: Path, *, add: bool) -> None:
-    command = ["dvc", "add", str(path)]
     if add and Path(".dvc").is_dir():
+        command = [sys.executable, "-m", "dvc", "add", "--", str(path)]
         result = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", *command], check=False, capture_output=True, text=True
+            command, check=False, capture_output=True, text=True, errors="replace"
         )
         if result.returncode == 0:
             click.echo(f"tracked by DVC: {path}.dvc; commit that file, and params.yaml")
             return
-        click.echo(result.stderr.strip(), err=True)
-    click.echo(f"to track it: {' '.join(command)}")
+        for line in result.stderr.strip().splitlines():
+            click.echo(printable(line), err=True)
+    click.echo(f"to track it: {shlex.join(['dvc', 'add', str(path)])}")
 
 
 if __name__ == "__main__":

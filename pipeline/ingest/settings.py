@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -128,8 +127,8 @@ class CorpusSettings(Section):
                 raise ValueError(f"{name!r} is for format {known}")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError:
+                "a".encode(self.encoding)
+            except (LookupError, ValueError):
                 raise ValueError(f"there is no encoding {self.encoding!r}") from None
         if self.format == "conll":
             self._check_conll()

@@ -13,8 +13,9 @@ from typing import Any, get_args
 import click
 from ruamel.yaml import YAML
 
-from pipeline.core.errors import ParameterError
+from pipeline.core.errors import DataError, ParameterError
 from pipeline.core.params import ROW_NAME, ParamsFile
+from pipeline.core.paths import UnsafeNameError, inside, member
 from pipeline.core.printing import printable
 from pipeline.core.yaml_reading import BadYamlError, load_yaml
 from pipeline.ingest.settings import FormatName, LabelKind
@@ -175,7 +176,10 @@ def _row_name(path: Path, params: ParamsFile) -> str:
 
 def _place(path: Path) -> Path:
     """Path of the file in the project."""
-    root = Path.cwd()
-    if path.resolve().is_relative_to(root):
-        return path.resolve().relative_to(root)
-    return RAW / path.resolve().name
+    root, path = Path.cwd(), path.resolve()
+    try:
+        if path.is_relative_to(root):
+            return inside(Path(), str(path.relative_to(root)))
+        return member(RAW, path.name)
+    except UnsafeNameError as error:
+        raise DataError(f"{path}: {error}; give it another name") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.core.errors import DataError
 from pipeline.core.files import atomic_directory
+from pipeline.core.paths import UnsafeNameError, member
 from pipeline.ingest.hub_features import class_names, named
 
 logger = logging.getLogger(__name__)
@@ -46,21 +47,28 @@ def fetch(
     with atomic_directory(out) as folder:
         for split, rows in splits.items():
             classes = class_names(rows.features.to_dict())
-            name = f"{split}.jsonl"
-            with (folder / name).open("w", encoding="utf-8", newline="\n") as file:
+            path = _place(folder, split, source)
+            with path.open("wb") as file:
                 for row in rows:
                     for column in classes.keys() & row.keys():
                         row[column] = named(row[column], classes[column])
                     file.write(_line(row, source))
-            logger.info("%s: %d rows", out / name, len(rows))
-            names.append(name)
+            logger.info("%s: %d rows", out / path.name, len(rows))
+            names.append(path.name)
     return names
 
 
-def _line(row: dict[str, Any], source: str) -> str:
+def _place(folder: Path, split: str, source: str) -> Path:
     try:
-        return json.dumps(row, ensure_ascii=False) + "\n"
-    except TypeError as error:
+        return member(folder, f"{split}.jsonl")
+    except UnsafeNameError as error:
+        raise DataError(f"{source}: a split is called so that it is no file: {error}") from None
+
+
+def _line(row: dict[str, Any], source: str) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n"
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{source}: holds what JSON cannot: {error}") from None
 
 

@@ -79,7 +79,7 @@ def test_a_table_is_taken_in_with_its_guesses_printed(init: Init, tmp_path: Path
         "name of the corpus: my_data",
         "field of text: body",
         "labels and their kinds: {score: number, topic: class}",
-        "to track it: dvc add data/raw/My Data.csv",
+        "to track it: dvc add 'data/raw/My Data.csv'",
         "next: make repro",
     ):
         assert line in result.output
