@@ -2,6 +2,7 @@
 # make test    run the tests, without the slow ones (ten minutes on two slow cores)
 # make test-all  run all of them, as CI does
 # make coverage  run all of them and tell which lines and branches none of them reaches
+# make fuzz    wrong files for every reader, for minutes (make fuzz MINUTES=10 READER=conll JOBS=2)
 # make check   format, lint and types, as CI does
 # make format  apply the formatter and safe fixes
 # make bench   run the benchmarks (make bench NAME=extract for one)
@@ -17,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 # Without dependencies: the lock files list all of them.
 PIP := python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
-.PHONY: setup repro test test-all coverage check format bench clean lock vega
+.PHONY: setup repro test test-all coverage fuzz check format bench clean lock vega
 .DEFAULT_GOAL := repro
 
 setup: $(INSTALLED)
@@ -48,6 +49,11 @@ test-all: setup
 
 coverage: setup
 	$(PYTEST) --cov --cov-report=term:skip-covered
+
+MINUTES ?= 10
+JOBS ?= 1
+fuzz: setup
+	python tests/fuzz/fuzz.py --minutes $(MINUTES) --jobs $(JOBS) $(addprefix --reader ,$(READER))
 
 check: $(INSTALLED)
 	ruff format --check .
