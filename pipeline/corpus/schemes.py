@@ -15,6 +15,9 @@ OUTSIDE = "O"
 Scheme = Literal["iob1", "iob2", "bioes"]
 PREFIXES: dict[Scheme, str] = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 
+_SHOWN = 60
+"""Characters of a tag that a fault shows."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -36,7 +39,7 @@ def first_fault(tags: Sequence[str], scheme: Scheme) -> Fault | None:
     for position, tag in enumerate(tags):
         if not is_tag(tag, scheme):
             known = ", ".join([OUTSIDE, *(f"{prefix}-<type>" for prefix in PREFIXES[scheme])])
-            return Fault(position, f"{tag!r} is no tag of {scheme}, which has {known}", False)
+            return Fault(position, f"{_show(tag)} is no tag of {scheme}, which has {known}", False)
     inside = ""  # type of the entity that the next word may continue
     for position, tag in enumerate(tags):
         prefix, kind = tag[0], tag[2:]
@@ -44,7 +47,11 @@ def first_fault(tags: Sequence[str], scheme: Scheme) -> Fault | None:
             return Fault(position, why, True)
         inside = "" if prefix in "OES" else kind
     if inside and scheme == "bioes":
-        return Fault(len(tags) - 1, f"the entity of {tags[-1]!r} has no end 'E-{inside}'", True)
+        return Fault(
+            len(tags) - 1,
+            f"the entity of {_show(tags[-1])} has no end {_show(f'E-{inside}')}",
+            True,
+        )
     return None
 
 
@@ -53,15 +60,19 @@ def _fault(prefix: str, kind: str, inside: str, tag: str, scheme: Scheme) -> str
     if scheme == "iob1":
         if prefix == "B" and not continues:
             return (
-                f"{tag!r} follows no entity of its type, where iob1 begins with 'I-{kind}' "
+                f"{_show(tag)} follows no entity of its type, where iob1 begins with {_show(f'I-{kind}')} "
                 "(iob2 with 'B-')"
             )
         return None
     if prefix in "IE" and not continues:
-        return f"{tag!r} continues no entity: none of its type is open before it"
+        return f"{_show(tag)} continues no entity: none of its type is open before it"
     if scheme == "bioes" and prefix in "OBS" and inside:
-        return f"the entity of type {inside!r} before {tag!r} has no end 'E-{inside}'"
+        return f"the entity of type {_show(inside)} before {_show(tag)} has no end {_show(f'E-{inside}')}"
     return None
+
+
+def _show(tag: str) -> str:
+    return repr(tag if len(tag) <= _SHOWN else f"{tag[:_SHOWN]}...")
 
 
 def is_tag(tag: str, scheme: Scheme) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
+from pipeline.ingest.problems import show
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.sources import Source
@@ -71,7 +72,7 @@ def _is_word(cells: Sequence[str], source: Source, line: int) -> bool:
         )
     elif not _WORD.fullmatch(cells[0]):
         if not _NO_WORD.fullmatch(cells[0]):
-            source.problems.add(place, f"{cells[0]!r} is no number of a word")
+            source.problems.add(place, f"{show(cells[0])} is no number of a word")
     elif not all(cell.strip() for cell in cells):
         empty = next(n for n, cell in enumerate(cells) if not cell.strip())
         source.problems.add(
