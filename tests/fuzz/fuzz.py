@@ -28,7 +28,7 @@ for place in (HERE.parent, HERE):
 
 import conftest  # noqa: E402, F401  (sets the environment of tests)
 from execution import ROOT, SECONDS, Case, Finding, Guard, Workspace  # noqa: E402
-from readers import Reader, draw_case, readers, run_case  # noqa: E402
+from readers import Reader, draw_case, kept_cases, readers, run_case  # noqa: E402
 from world import build  # noqa: E402
 
 GRACE = 10
@@ -212,9 +212,10 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
     start = time.monotonic()
     executions = accepted = 0
     known: set[str] = set()
+    seeds = list(kept_cases(reader.name).values())
     while time.monotonic() - start < seconds:
         random = Random(f"{seed} {executions}")  # noqa: S311
-        case = draw_case(reader, workspace, random)
+        case = draw_case(reader, workspace, random, seeds)
         (state / "case").write_text(case.to_json(""), encoding="utf-8")
         outcome = run_case(reader, workspace, case, guard)
         executions += 1

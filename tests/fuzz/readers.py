@@ -16,6 +16,7 @@ from execution import Case, Change, Guard, Outcome, Run, Workspace, command_of, 
 from mutations import MUTATIONS, NAMES
 from world import EXTRACTED, HEADS, evaluated, git, has_parquet, inside, probed, trained
 
+CASES = Path(__file__).resolve().parent / "cases"
 Files = dict[str, Change]
 Finish = Callable[[Workspace, Files], None]
 """Makes digests right again that a change of files made wrong: whoever forges a file can, too."""
@@ -75,12 +76,17 @@ def run_case(reader: Reader, workspace: Workspace, case: Case, guard: Guard) -> 
         )
 
 
-def draw_case(reader: Reader, workspace: Workspace, random: Random) -> Case:
-    """A case: one to three files of a right project made wrong."""
+def draw_case(
+    reader: Reader, workspace: Workspace, random: Random, seeds: Sequence[Case] = ()
+) -> Case:
+    """A case: one to three files of a right project, or of an earlier case, made wrong."""
     name = random.choice(sorted(reader.choices))
     choice = reader.choices[name]
     candidates = [path for under in choice.files for path in workspace.files(under)]
     changes: Files = {}
+    own = [case for case in seeds if case.choice == name]
+    if own and random.random() < 0.15:
+        changes = dict(random.choice(own).changes)
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         path = random.choice(candidates)
         if choice.extra and random.random() < 0.2:
@@ -98,6 +104,14 @@ def draw_case(reader: Reader, workspace: Workspace, random: Random) -> Case:
     if choice.finish is not None and random.random() < 0.9:
         choice.finish(workspace, changes)
     return Case(reader.name, name, changes)
+
+
+def kept_cases(reader: str) -> dict[str, Case]:
+    """Cases that were found, or known, before fuzzing began, by file name."""
+    return {
+        file.name: Case.from_json(file.read_text(encoding="utf-8"))
+        for file in sorted((CASES / reader).glob("*.json"))
+    }
 
 
 def kind_of(path: str) -> str:

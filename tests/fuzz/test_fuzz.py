@@ -12,10 +12,9 @@ import pytest
 from execution import Case, Guard, Workspace
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from readers import Reader, draw_case, readers, run_case
+from readers import CASES, Reader, draw_case, kept_cases, readers, run_case
 from world import build, has_parquet
 
-CASES = Path(__file__).resolve().parent / "cases"
 NAMES = (
     *("jsonl", "jsonl_pairs", "csv", "tsv", "conll", "conllu", "lines", "lines_files", "folder"),
     *("parquet", "init", "params", "prepared", "manifest", "shards", "train", "heads", "reports"),
@@ -91,10 +90,9 @@ def test_wrong_files_are_accepted_or_told_in_a_line(
 
 def test_what_was_found_once_is_found_no_more(prepared: tuple[Reader, Workspace, Guard]) -> None:
     reader, workspace, guard = prepared
-    for file in sorted((CASES / reader.name).glob("*.json")):
-        case = Case.from_json(file.read_text(encoding="utf-8"))
+    for name, case in kept_cases(reader.name).items():
         finding = run_case(reader, workspace, case, guard).finding
-        assert finding is None, f"{file.name}: {finding.signature}\n{finding.detail}"
+        assert finding is None, f"{name}: {finding.signature}\n{finding.detail}"
 
 
 def test_every_case_has_a_reader() -> None:
