@@ -114,7 +114,7 @@ def _ours(folder: Path, encoder: Path, texts: Sequence[str]) -> Callable[[], obj
     def run() -> None:
         shutil.rmtree(folder / "store", ignore_errors=True)
         store = LocalStore.of(folder / "store", recipe)
-        index = store.index()
+        index = store.index(width=snapshot.width, dtype=recipe.storage_dtype)
         plan = plan_rows(
             read_rows(opened, recipe), opened, tokenizer, recipe, index, shard_tokens=4096
         )

@@ -193,6 +193,7 @@ def _find_damages(folders: list[Path]) -> list[Damage]:
 
 def _repair(folders: list[Path], params: ParamsFile) -> None:
     """Repairs features rows; what is then still damaged in the store is removed."""
+    from pipeline.encoder.snapshot import read_snapshot
     from pipeline.extraction.repair import repair_features
     from pipeline.extraction.run import extract
 
@@ -212,6 +213,7 @@ def _repair(folders: list[Path], params: ParamsFile) -> None:
                 store_root=store_path(),
                 cached=cached,
                 hash_cache=hash_cache,
+                width=read_snapshot(encoder, verify=False).width,
                 extract=partial(
                     extract,
                     partial(read_texts, texts),

@@ -19,10 +19,11 @@ from pipeline.extraction.plan import RowPlan, Texts, distinct_inputs
 from pipeline.extraction.recipes import windows_of
 from pipeline.extraction.work import ShardWork
 from pipeline.features import layout
+from pipeline.features.shards import ShardTokens
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
+from pipeline.store.writer import key_array, layer_file, row_offsets, tokens_file
 
 _SAMPLE_TOKENS = 2048
 """Size of the sample that times this machine, in tokens."""

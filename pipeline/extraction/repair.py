@@ -31,6 +31,7 @@ def repair_features(
     store_root: Path,
     cached: CachedFolder | None,
     hash_cache: HashCache,
+    width: int,
     extract: Callable[..., object],
 ) -> None:
     """Replaces a features row by one that extraction makes of what is intact.
@@ -44,6 +45,7 @@ def repair_features(
         store_root: the local store.
         cached: what DVC tracks of the row.
         hash_cache: freshly read.
+        width: of the encoder's states.
         extract: extracts the row into the folder given as ``out``.
 
     Raises:
@@ -59,7 +61,8 @@ def repair_features(
         store = LocalStore(store_root / before.recipe_digest()[: layout.NAME_DIGITS], hash_cache)
         names = [name for name, _ in before.digests()]
         with only_writer(store_root, f"repair of {folder.name}"):
-            import_files(store, before, {name: inside(folder, name) for name in names}, Linker())
+            files = {name: inside(folder, name) for name in names}
+            import_files(store, before, files, Linker(), width=width)
     fresh = folder.parent / _WORKPLACE / folder.name
     try:
         extract(out=fresh)

@@ -85,9 +85,11 @@ def extract(
         store.sweep()
         remove_temporaries(out.parent, out.name)
         dvc_cache, linker = DvcCache(project), Linker()
-        if imported := import_from_dvc(store, dvc_cache, linker, keys=rows.keys):
+        if imported := import_from_dvc(
+            store, dvc_cache, linker, keys=rows.keys, width=snapshot.width
+        ):
             store.log({"imported": imported})
-        index = store.index()
+        index = store.index(width=snapshot.width, dtype=recipe.storage_dtype)
         plan = plan_rows(rows, texts, tokenizer, recipe, index, shard_tokens=settings.shard_tokens)
         work = plan_work(plan, store, index, recipe, layers=layers, width=snapshot.width)
         missing = sorted({layer for item in work for layer in item.layers})

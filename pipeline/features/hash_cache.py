@@ -55,6 +55,13 @@ class HashCache:
                 self._remember(identity)
         return self._known[identity]
 
+    def knows(self, path: Path) -> bool:
+        """Whether a file's SHA-256 is known without reading it."""
+        try:
+            return _identity(path.stat()) in self._known
+        except OSError:
+            return False
+
     def learn(self, path: Path, digest: str) -> None:
         """Takes the digest of a file that was written a moment ago."""
         identity = _identity(path.lstat())

@@ -26,7 +26,13 @@ ROW_OFFSETS = "row_offsets"
 ROW_KEYS = "row_keys"
 ROW_FULL_LENGTH = "row_full_length"
 ROW_WORDS = "row_words"
-PER_TOKEN = (INPUT_IDS, SEGMENT_IDS, WORD_INDEX, CHAR_OFFSETS)
+PER_TOKEN: dict[str, tuple[tuple[int, ...], str]] = {
+    INPUT_IDS: ((), "int32"),
+    SEGMENT_IDS: ((), "int8"),
+    WORD_INDEX: ((), "int32"),
+    CHAR_OFFSETS: ((2,), "int32"),
+}
+"""Shape of what each token has, and its type."""
 
 # Dataset of layer_<NN>.h5
 HIDDEN = "hidden"
@@ -56,6 +62,7 @@ FILL_INTEGER = -9
 
 ATTRIBUTE_TYPE = "encoding-type"
 ATTRIBUTE_VERSION = "encoding-version"
+ATTRIBUTE_LAYER = "layer"
 TYPE_TOKENS = "icehouse-tokens"
 TYPE_LAYER = "icehouse-layer"
 TYPE_INDEX_FILE = "icehouse-features"

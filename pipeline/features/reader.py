@@ -12,16 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import StoreError
+from pipeline.core.paths import inside
+from pipeline.core.reading import SpecialFileError
 from pipeline.features import layout
 from pipeline.features.hash_cache import HashCache
-from pipeline.features.manifest import Manifest, ShardEntry, read_manifest
+from pipeline.features.hdf5 import REPAIR, Hdf5File
+from pipeline.features.index_file import IndexTables, read_index
+from pipeline.features.manifest import Manifest, read_manifest
+from pipeline.features.shards import ShardTokens, map_layer, read_tokens
 
-_REPAIR = "run `python -m stages.store verify --repair`"
 _IDS_AT_A_TIME = 4096
 
 
@@ -67,10 +70,11 @@ class Features:
         self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
         self._maps: dict[tuple[str, int], npt.NDArray[Any]] = {}
+        self._held: tuple[int, ShardTokens] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         # Memory maps pickle as their contents: gigabytes, where the path is enough.
-        return {"folder": self.folder, "manifest": self.manifest, "_maps": {}}
+        return {"folder": self.folder, "manifest": self.manifest, "_maps": {}, "_held": None}
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -96,41 +100,43 @@ class Features:
     @cached_property
     def example_ids(self) -> list[str]:
         """Id of every example, in corpus order."""
-        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
-            ids: list[str] = file[layout.EXAMPLES_ID].asstr()[()].tolist()
+        with self._index_file() as file, file.texts(layout.EXAMPLES_ID) as texts:
+            ids: list[str] = texts[()].tolist()
+            if len(ids) != len(self.example_rows) or len(set(ids)) != len(ids):
+                raise file.damaged("its examples are not one each")
         return ids
 
     def are_of(self, ids: Sequence[str]) -> bool:
         """Whether the examples are these, in this order; reads a part at a time and keeps none."""
-        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
-            held = file[layout.EXAMPLES_ID].asstr()
-            return len(held) == len(ids) and all(
+        with self._index_file() as file, file.texts(layout.EXAMPLES_ID) as held:
+            return len(held) == len(self.example_rows) == len(ids) and all(
                 held[begin : begin + _IDS_AT_A_TIME].tolist()
                 == list(ids[begin : begin + _IDS_AT_A_TIME])
                 for begin in range(0, len(ids), _IDS_AT_A_TIME)
             )
 
-    @cached_property
+    @property
     def example_rows(self) -> npt.NDArray[np.int64]:
         """(examples,) int64: the row of every example."""
-        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
-            rows: npt.NDArray[np.int64] = file[layout.EXAMPLES_ROW][()]
-        return rows
+        return self._index.example_rows
 
-    @cached_property
+    @property
     def row_offsets(self) -> npt.NDArray[np.int64]:
         """(rows + 1,) int64: the first token of every row, then the number of tokens."""
-        with self._open(layout.INDEX_FILE, layout.TYPE_INDEX_FILE) as file:
-            offsets: npt.NDArray[np.int64] = file[layout.ROWS_OFFSETS][()]
-        return offsets
+        return self._index.row_offsets
 
     def per_token(self, name: str) -> npt.NDArray[Any]:
         """(tokens, ...) one of ``input_ids``, ``segment_ids``, ``word_index``, ``char_offsets``."""
-        return self._concatenate(name)
+        shape, dtype = layout.PER_TOKEN[name]
+        parts = [self._tokens(number).per_token[name] for number in self._numbers]
+        return np.concatenate([np.empty((0, *shape), dtype), *parts])
 
     def per_row(self, name: str) -> npt.NDArray[Any]:
         """(rows, ...) one of ``row_keys``, ``row_full_length``, ``row_words``."""
-        return self._concatenate(name)
+        parts: list[npt.NDArray[Any]] = [
+            getattr(self._tokens(number), name) for number in self._numbers
+        ]
+        return np.concatenate(parts)
 
     def layer_shards(self, layer: int) -> list[npt.NDArray[Any]]:
         """One layer as memory maps, one per shard: (tokens, width) in the stored precision.
@@ -138,7 +144,7 @@ class Features:
         Raises:
             StoreError: the layer is not kept, or a shard is missing or not of the shape it must be.
         """
-        return [self._map(shard, layer) for shard in self.manifest.shards]
+        return [self._map(number, layer) for number in self._numbers]
 
     def states(self, example_id: str, *, layer: int) -> npt.NDArray[np.float32]:
         """(tokens, width) float32: the states of one example at one layer, specials included.
@@ -147,8 +153,10 @@ class Features:
             KeyError: there is no such example.
             StoreError: the layer is not kept.
         """
-        shard, begin, end = self._place(example_id)
-        states: npt.NDArray[np.float32] = self._map(shard, layer)[begin:end].astype(np.float32)
+        number, begin, end = self._place(example_id)
+        states: npt.NDArray[np.float32] = self._map(number, layer)[begin:end].astype(np.float32)
+        if not np.isfinite(states).all():
+            raise _not_finite(self._path(number, layout.layer_file(layer)))
         return states
 
     def tokens(self, example_id: str) -> ExampleTokens:
@@ -157,100 +165,127 @@ class Features:
         Raises:
             KeyError: there is no such example.
         """
-        shard, begin, end = self._place(example_id)
-        with self._open(layout.shard_path(shard.name, layout.TOKENS), layout.TYPE_TOKENS) as file:
-            return ExampleTokens(*(file[name][begin:end] for name in layout.PER_TOKEN))
+        number, begin, end = self._place(example_id)
+        held = self._tokens(number).per_token
+        return ExampleTokens(*(held[name][begin:end] for name in layout.PER_TOKEN))
 
     def verify(self) -> None:
-        """Reads every file and compares it with the digest in the manifest.
+        """Reads every file, and checks its digest and what it holds.
 
         Raises:
-            StoreError: files are missing or damaged; it names the first, and how many there are.
+            StoreError: files are missing, damaged or not as the format says; it names the first,
+                and how many are missing or damaged.
         """
-        self._compare(dict(self.manifest.digests()), HashCache())
+        self.check(self.layers, HashCache())
+        _ = self.example_ids
 
     def check(self, layers: Sequence[int], hash_cache: HashCache) -> None:
-        """Compares the files that training on ``layers`` reads with their digests.
+        """Checks the files that training on ``layers`` reads: their digests, and what they hold.
 
         Raises:
-            StoreError: a file is missing or not the one that was written.
+            StoreError: a file is missing, not the one that was written, or not as the format says.
         """
-        read = {layout.INDEX_FILE, layout.TOKENS, *(layout.layer_file(layer) for layer in layers)}
+        read = {layout.INDEX_FILE, *layout.shard_files(layers)}
         expected = {
             name: digest for name, digest in self.manifest.digests() if Path(name).name in read
         }
+        paths = [inside(self.folder, name) for name in expected]
+        unread = {path for path in paths if not hash_cache.knows(path)}
         self._compare(expected, hash_cache)
+        _ = self._index
+        for number in self._numbers:
+            self._tokens(number)
+            for layer in layers:
+                states = self._map(number, layer)
+                # What was read before was looked at then; extraction looks at what it writes.
+                path = self._path(number, layout.layer_file(layer))
+                if path in unread and not np.isfinite(states).all():
+                    raise _not_finite(path)
 
     def _compare(self, expected: dict[str, str], hash_cache: HashCache) -> None:
         wrong = []
         for name, digest in expected.items():
-            path = self.folder / name
+            path = inside(self.folder, name)
             try:
                 if hash_cache.sha256(path) != digest:
                     wrong.append(f"{path}: is damaged, its bytes are not those that were written")
-            except FileNotFoundError:
+            except (FileNotFoundError, SpecialFileError):
                 wrong.append(f"{path}: is missing")
         if wrong:
             more = f" (and {len(wrong) - 1} more files)" if len(wrong) > 1 else ""
-            raise StoreError(f"{wrong[0]}{more}; {_REPAIR}")
+            raise StoreError(f"{wrong[0]}{more}; run `python -m stages.store verify --repair`")
 
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {example: position for position, example in enumerate(self.example_ids)}
 
-    @cached_property
-    def _shard_starts(self) -> npt.NDArray[np.int64]:
-        tokens = [shard.tokens for shard in self.manifest.shards]
-        return np.concatenate([[0], np.cumsum(tokens)]).astype(np.int64)
+    @property
+    def _numbers(self) -> range:
+        """Positions of the shards."""
+        return range(len(self.manifest.shards))
 
-    def _place(self, example_id: str) -> tuple[ShardEntry, int, int]:
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        """(shards + 1,) the first token of each shard, then the number of tokens."""
+        return np.cumsum([0, *(shard.tokens for shard in self.manifest.shards)], dtype=np.int64)
+
+    def _place(self, example_id: str) -> tuple[int, int, int]:
         """The shard of an example, and its first token there and the one after its last."""
         row = int(self.example_rows[self._positions[example_id]])
         begin, end = (int(offset) for offset in self.row_offsets[row : row + 2])
-        number = int(np.searchsorted(self._shard_starts, begin, side="right")) - 1
-        first = int(self._shard_starts[number])
-        return self.manifest.shards[number], begin - first, end - first
+        number = int(np.searchsorted(self._starts, begin, side="right")) - 1
+        first = int(self._starts[number])
+        return number, begin - first, end - first
 
-    def _concatenate(self, name: str) -> npt.NDArray[Any]:
-        parts = []
-        for shard in self.manifest.shards:
-            file_name = layout.shard_path(shard.name, layout.TOKENS)
-            with self._open(file_name, layout.TYPE_TOKENS) as file:
-                parts.append(file[name][()])
-        return np.concatenate(parts)
+    def _path(self, number: int, file: str) -> Path:
+        return inside(self.folder, layout.shard_path(self.manifest.shards[number].name, file))
 
-    def _map(self, shard: ShardEntry, layer: int) -> npt.NDArray[Any]:
+    def _index_file(self) -> Hdf5File:
+        return Hdf5File(inside(self.folder, layout.INDEX_FILE), layout.TYPE_INDEX_FILE)
+
+    @cached_property
+    def _index(self) -> IndexTables:
+        with self._index_file() as file:
+            return read_index(file, self.manifest)
+
+    def _tokens(self, number: int) -> ShardTokens:
+        """The tokens of a shard, which are those that manifest and index file say it has."""
+        if self._held is not None and self._held[0] == number:
+            return self._held[1]
+        shard = self.manifest.shards[number]
+        path = self._path(number, layout.TOKENS)
+        held = read_tokens(path, shard=shard.name)
+        first = int(self._first_rows[number])
+        offsets = self.row_offsets[first : first + shard.rows + 1] - self._starts[number]
+        if (held.rows, held.tokens) != (shard.rows, shard.tokens) or not np.array_equal(
+            held.row_offsets, offsets
+        ):
+            raise StoreError(
+                f"{path}: has other rows than {layout.MANIFEST} and {layout.INDEX_FILE} say; "
+                f"{REPAIR}"
+            )
+        self._held = number, held
+        return held
+
+    @cached_property
+    def _first_rows(self) -> npt.NDArray[np.int64]:
+        return np.cumsum([0, *(shard.rows for shard in self.manifest.shards)], dtype=np.int64)
+
+    def _map(self, number: int, layer: int) -> npt.NDArray[Any]:
         if layer not in self.layers:
             kept = ", ".join(map(str, self.layers))
             raise StoreError(f"{self.folder}: keeps no layer {layer}; it keeps {kept}")
+        shard = self.manifest.shards[number]
         if (shard.name, layer) not in self._maps:
-            name = layout.shard_path(shard.name, layout.layer_file(layer))
-            with self._open(name, layout.TYPE_LAYER) as file:
-                dataset = file[layout.HIDDEN]
-                shape, dtype, offset = dataset.shape, dataset.dtype, dataset.id.get_offset()
-            expected = ((shard.tokens, self.width), np.dtype(self.manifest.dtype))
-            if (shape, dtype) != expected or offset is None:
-                raise StoreError(f"{self.folder / name}: does not hold {expected[0]} {expected[1]}")
-            self._maps[shard.name, layer] = np.memmap(self.folder / name, dtype, "r", offset, shape)
+            self._maps[shard.name, layer] = map_layer(
+                self._path(number, layout.layer_file(layer)),
+                layer,
+                tokens=shard.tokens,
+                width=self.width,
+                dtype=self.manifest.dtype,
+            )
         return self._maps[shard.name, layer]
 
-    def _open(self, name: str, kind: str) -> h5py.File:
-        path = self.folder / name
-        try:
-            file = h5py.File(path, "r")
-        except FileNotFoundError:
-            raise StoreError(f"{path}: is missing; run `dvc checkout` or `dvc pull`") from None
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be read as HDF5 ({error}); {_REPAIR}") from None
-        found = (
-            file.attrs.get(layout.ATTRIBUTE_TYPE),
-            file.attrs.get(layout.ATTRIBUTE_VERSION),
-        )
-        if found != (kind, layout.FORMAT_VERSION):
-            file.close()
-            raise StoreError(
-                f"{path}: holds {found[0]} version {found[1]}, not {kind} version "
-                f"{layout.FORMAT_VERSION}; use the code that wrote it, or extract again with "
-                "`dvc repro`"
-            )
-        return file
+
+def _not_finite(path: Path) -> StoreError:
+    return StoreError(f"{path}: holds states that are not finite; {REPAIR}")

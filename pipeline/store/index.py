@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.features import layout
+from pipeline.features.shards import ShardTokens, map_layer, read_tokens
 
 FindFile = Callable[[str, str], Path | None]
 """Gives the path of a shard's file, or ``None`` where it is absent or damaged."""
@@ -29,16 +29,28 @@ class RowIndex:
     Args:
         shards: names of shards.
         file: where their files are.
+        width: of a state.
+        dtype: of states, as stored.
+
+    Raises:
+        StoreError: a file is not as the format says.
     """
 
-    def __init__(self, shards: Sequence[str], file: FindFile) -> None:
+    def __init__(self, shards: Sequence[str], file: FindFile, *, width: int, dtype: str) -> None:
         self._file = file
+        self._width = width
+        self._dtype = dtype
         tokens = {shard: path for shard in shards if (path := file(shard, layout.TOKENS))}
         self._shards = list(tokens)
         self._tokens = list(tokens.values())
-        keys = [read_keys(path) for path in self._tokens]
-        self._offsets = [_read(path, layout.ROW_OFFSETS) for path in self._tokens]
-        full = [_read(path, layout.ROW_FULL_LENGTH) for path in self._tokens]
+        self._offsets: list[npt.NDArray[np.int64]] = []
+        keys: list[npt.NDArray[np.uint8]] = []
+        full: list[npt.NDArray[np.int32]] = []
+        for shard, path in tokens.items():
+            held = _own_tokens(path, shard)
+            self._offsets.append(held.row_offsets)
+            keys.append(held.row_keys)
+            full.append(held.row_full_length)
         counts = [len(part) for part in keys]
         self._keys = np.concatenate([np.zeros((0, layout.KEY_BYTES), np.uint8), *keys])
         self._full_lengths = np.concatenate([np.zeros(0, np.int32), *full])
@@ -66,9 +78,9 @@ class RowIndex:
             shard, begin, end = self._place(entry)
             held = self._read_tokens(shard)
             return {
-                **{name: held[name][begin:end] for name in layout.PER_TOKEN},
+                **{name: held.per_token[name][begin:end] for name in layout.PER_TOKEN},
                 "full_length": int(self._full_lengths[entry]),
-                "words": int(held[layout.ROW_WORDS][self._row_of[entry]]),
+                "words": int(held.row_words[self._row_of[entry]]),
             }
         return None
 
@@ -110,37 +122,22 @@ class RowIndex:
         begin, end = self._offsets[shard][row : row + 2]
         return shard, int(begin), int(end)
 
-    def _shard_tokens(self, shard: int) -> dict[str, npt.NDArray[Any]]:
-        with h5py.File(self._tokens[shard], "r") as file:
-            return {name: file[name][()] for name in (*layout.PER_TOKEN, layout.ROW_WORDS)}
+    def _shard_tokens(self, shard: int) -> ShardTokens:
+        return _own_tokens(self._tokens[shard], self._shards[shard])
 
     def _map(self, shard: int, layer: int) -> npt.NDArray[Any] | None:
         if (shard, layer) not in self._maps:
             path = self._file(self._shards[shard], layout.layer_file(layer))
-            self._maps[shard, layer] = map_dataset(path, layout.HIDDEN) if path else None
+            tokens = int(self._offsets[shard][-1])
+            self._maps[shard, layer] = (
+                map_layer(
+                    path, layer, tokens=tokens, width=self._width, dtype=self._dtype, follow=False
+                )
+                if path
+                else None
+            )
         return self._maps[shard, layer]
 
 
-def read_keys(path: Path) -> npt.NDArray[np.uint8]:
-    """(rows, 32) uint8: the keys of a shard's rows, from its ``tokens.h5``."""
-    return _read(path, layout.ROW_KEYS)
-
-
-def map_dataset(path: Path, name: str) -> npt.NDArray[Any]:
-    """A contiguous dataset as a read-only memory map.
-
-    Raises:
-        ValueError: the dataset is not stored contiguously.
-    """
-    with h5py.File(path, "r") as file:
-        dataset = file[name]
-        shape, dtype, offset = dataset.shape, dataset.dtype, dataset.id.get_offset()
-    if offset is None:
-        raise ValueError(f"{path}: {name} is not contiguous")
-    return np.memmap(path, dtype, "r", offset, shape)
-
-
-def _read(path: Path, name: str) -> npt.NDArray[Any]:
-    with h5py.File(path, "r") as file:
-        values: npt.NDArray[Any] = file[name][()]
-    return values
+def _own_tokens(path: Path, shard: str) -> ShardTokens:
+    return read_tokens(path, shard=shard, follow=False)

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +112,13 @@ class LocalStore:
                 if layout.is_shard_file(entry.name) and entry.is_file(follow_symlinks=False):
                     yield shard, entry.name
 
-    def index(self) -> RowIndex:
-        """Index of all stored rows."""
-        return RowIndex(self.shards(), self.find)
+    def index(self, *, width: int, dtype: str) -> RowIndex:
+        """Index of all stored rows, whose states are of this width and type.
+
+        Raises:
+            StoreError: a file is intact, and not as the format says.
+        """
+        return RowIndex(self.shards(), self.find, width=width, dtype=dtype)
 
     def put(self, shard: str, file: str, data: bytes) -> None:
         """Writes a shard's file, read-only, and before it its digest.
@@ -128,12 +132,29 @@ class LocalStore:
         write_bytes(path, data, mode=READ_ONLY)
         self._hash_cache.learn(path, digest)
 
-    def import_file(self, shard: str, file: str, source: Path, digest: str, linker: Linker) -> bool:
+    def import_file(
+        self,
+        shard: str,
+        file: str,
+        source: Path,
+        digest: str,
+        linker: Linker,
+        *,
+        is_sound: Callable[[Path], bool] = lambda _: True,
+    ) -> bool:
         """Takes a file from elsewhere, so that both are one; where the store has it, the other's.
+
+        Args:
+            shard: name of its shard.
+            file: its name.
+            source: where it is.
+            digest: its SHA-256.
+            linker: links it.
+            is_sound: whether a file that the store has not is what the format says.
 
         Returns:
             Whether the store gained it: not if it had it, nor if the bytes are not those of the
-            digest.
+            digest, or are unsound.
 
         Raises:
             StoreError: the store's folder is a link.
@@ -146,6 +167,8 @@ class LocalStore:
             return False
         if not self.matches(source, digest):
             self._found_damaged(shard, file)
+            return False
+        if not had and not is_sound(source):
             return False
         _write_note(path, digest)
         linker.link(source, path)

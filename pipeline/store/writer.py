@@ -6,8 +6,7 @@ disk refuses is then an ordinary error, and never half an HDF5 file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Self
 
 import h5py
@@ -16,25 +15,7 @@ import numpy.typing as npt
 
 from pipeline.features import layout
 from pipeline.features.manifest import ShardEntry
-
-
-@dataclass(frozen=True)
-class ShardTokens:
-    """Content of one shard's ``tokens.h5``.
-
-    Attributes:
-        per_token: by dataset name, (tokens,) or (tokens, 2) arrays of the shard's rows end to end.
-        row_offsets: (rows + 1,) int64, first token of each row, then the number of tokens.
-        row_keys: (rows, 32) uint8.
-        row_full_length: (rows,) int32, tokens before truncation.
-        row_words: (rows,) int32, words before truncation.
-    """
-
-    per_token: Mapping[str, npt.NDArray[Any]]
-    row_offsets: npt.NDArray[np.int64]
-    row_keys: npt.NDArray[np.uint8]
-    row_full_length: npt.NDArray[np.int32]
-    row_words: npt.NDArray[np.int32]
+from pipeline.features.shards import ShardTokens
 
 
 def row_offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
@@ -68,7 +49,7 @@ def layer_file(hidden: npt.NDArray[Any], *, layer: int) -> bytes:
         layer: which layer it is.
     """
     with _File(layout.TYPE_LAYER) as file:
-        file.hdf5.attrs["layer"] = np.int64(layer)
+        file.hdf5.attrs[layout.ATTRIBUTE_LAYER] = np.int64(layer)
         file.hdf5.create_dataset(layout.HIDDEN, data=hidden)
         return file.image()
 
@@ -88,12 +69,6 @@ def index_file(
 
     A missing shard reads as NaN (states) or -9 (whole numbers): HDF5 does not say so itself.
     """
-    token_dtypes = {
-        layout.INPUT_IDS: ((), np.int32),
-        layout.SEGMENT_IDS: ((), np.int8),
-        layout.WORD_INDEX: ((), np.int32),
-        layout.CHAR_OFFSETS: ((2,), np.int32),
-    }
     with _File(layout.TYPE_INDEX_FILE) as writer:
         file = writer.hdf5
         file.create_dataset(
@@ -102,7 +77,7 @@ def index_file(
         file.create_dataset(layout.EXAMPLES_ROW, data=example_rows)
         file.create_dataset(layout.ROWS_OFFSETS, data=row_offsets)
         file.create_dataset(layout.ROWS_KEYS, data=row_keys)
-        for name, (shape, dtype_) in token_dtypes.items():
+        for name, (shape, dtype_) in layout.PER_TOKEN.items():
             _virtual(file, layout.token_path(name), shards, layout.TOKENS, name, shape, dtype_)
         for layer in layers:
             source = layout.layer_file(layer)

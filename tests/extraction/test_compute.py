@@ -77,7 +77,7 @@ class Run:
             assert encoder is not None, "nothing should have to be computed"
             return encoder
 
-        index = self.store.index()
+        index = self.store.index(width=WIDTH, dtype=self.recipe.storage_dtype)
         plan = plan_rows(
             read_rows(examples, self.recipe),
             examples,
@@ -113,7 +113,7 @@ def run(tmp_path, tiny_encoder) -> Run:
 
 def assert_stored(run: Run, plan: RowPlan, texts, layers: Sequence[int] = LAYERS) -> None:
     """The store holds the fake encoder's states of every text."""
-    index = run.store.index()
+    index = run.store.index(width=WIDTH, dtype=run.recipe.storage_dtype)
     for row, text in zip(run.tokenizer(texts), plan.rows.example_rows, strict=True):
         for layer in layers:
             expected = FakeEncoder().state(row, layer).astype(run.recipe.storage_dtype)
@@ -227,7 +227,10 @@ def test_value_too_large_for_float16_stops_with_layer_and_text(run):
 def test_value_too_large_for_float16_fits_float32(tmp_path, tiny_encoder):
     run = Run(tmp_path, tiny_encoder, storage_dtype="float32")
     plan = run([("cold", "wolf")], FakeEncoder(values=70_000.0))
-    assert run.store.index().states(plan.keys[0], 3)[0, 1] == 70_000.0
+    assert (
+        run.store.index(width=WIDTH, dtype=run.recipe.storage_dtype).states(plan.keys[0], 3)[0, 1]
+        == 70_000.0
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -36,7 +36,11 @@ def tokenizer(tiny_encoder) -> RowTokenizer:
 
 def plan_of(texts, tokenizer, recipe=RECIPE, store=None) -> RowPlan:
     examples = [(f"t{number}", text) for number, text in enumerate(texts)]
-    index = RowIndex([], lambda _shard, _file: None) if store is None else store.index()
+    index = (
+        RowIndex([], lambda _shard, _file: None, width=WIDTH, dtype="float16")
+        if store is None
+        else store.index(width=WIDTH, dtype="float16")
+    )
     rows = read_rows(lambda: iter(examples), recipe)
     return plan_rows(rows, lambda: iter(examples), tokenizer, recipe, index, shard_tokens=256)
 
@@ -77,7 +81,9 @@ def fill(store: LocalStore, plan: RowPlan, layers) -> None:
 
 
 def work_of(plan: RowPlan, store: LocalStore, layers):
-    return plan_work(plan, store, store.index(), RECIPE, layers=layers, width=WIDTH)
+    return plan_work(
+        plan, store, store.index(width=WIDTH, dtype="float16"), RECIPE, layers=layers, width=WIDTH
+    )
 
 
 def test_repeated_inputs_share_a_row(tokenizer):

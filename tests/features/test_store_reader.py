@@ -216,7 +216,7 @@ def test_shorter_layer_file_is_refused(copy):
         file["hidden"] = values
 
     change(shard_file(copy, "layer_03.h5"), shorten)
-    with pytest.raises(StoreError, match=r"does not hold \(\d+, 64\) float32"):
+    with pytest.raises(StoreError, match=r"hidden is not \(\d+, 64\) float32"):
         open_features(copy).layer_shards(3)
 
 
