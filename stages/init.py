@@ -24,8 +24,8 @@ from pipeline.core.params import ParamsFile
 from pipeline.core.printing import printable
 from pipeline.core.reading import open_regular
 from pipeline.corpus.folds import FEWEST
-from pipeline.ingest.folders import files_below, link_problem
 from pipeline.ingest.formats import RawCorpus
+from pipeline.ingest.listing import files_below, link_problem
 from pipeline.ingest.problems import InvalidCorpusError
 from pipeline.ingest.settings import STORED_KIND, CorpusSettings, FormatName
 from pipeline.ingest.sources import bytes_of

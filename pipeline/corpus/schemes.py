@@ -60,14 +60,15 @@ def _fault(prefix: str, kind: str, inside: str, tag: str, scheme: Scheme) -> str
     if scheme == "iob1":
         if prefix == "B" and not continues:
             return (
-                f"{_show(tag)} follows no entity of its type, where iob1 begins with {_show(f'I-{kind}')} "
-                "(iob2 with 'B-')"
+                f"{_show(tag)} follows no entity of its type, where iob1 begins with "
+                f"{_show(f'I-{kind}')} (iob2 with 'B-')"
             )
         return None
     if prefix in "IE" and not continues:
         return f"{_show(tag)} continues no entity: none of its type is open before it"
     if scheme == "bioes" and prefix in "OBS" and inside:
-        return f"the entity of type {_show(inside)} before {_show(tag)} has no end {_show(f'E-{inside}')}"
+        end = _show(f"E-{inside}")
+        return f"the entity of type {_show(inside)} before {_show(tag)} has no end {end}"
     return None
 
 

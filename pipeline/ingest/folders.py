@@ -1,30 +1,25 @@
 """A folder per class, with a text file per row.
 
-A folder is read as it is found, and whoever made it chose the names in it. Hidden entries, whose
-names begin with a dot, are left out and counted. A symbolic link to a file is read where the file
-is in the corpus, or in a cache of DVC, which may check data out as links; any other link is a
-problem, so that no file from elsewhere becomes a text.
+Whoever made a folder chose the names in it, so that links are read only where
+``pipeline/ingest/listing.py`` says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.core.reading import open_regular
 from pipeline.ingest.lines import LONGEST_ROW, numbered_lines
+from pipeline.ingest.listing import entries, files_below, link_problem
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.sources import Source
 
 SUFFIXES = (".txt", ".txt.gz")
-
-_CACHED = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}")
-"""How DVC names a file in its cache: by its MD5, the first two digits apart."""
 
 _CHUNK = 1 << 20
 
@@ -52,52 +47,9 @@ def read_folder(source: Source, settings: CorpusSettings) -> Iterator[Row]:
             yield Row(source.at(1, Path(path)), source.number(number), values, source.split)
 
 
-def files_below(folder: Path, hidden: Callable[[], object] = int) -> Iterator[os.DirEntry[str]]:
-    """Yields what is in a folder and in those below it, in the order of names, but no folders.
-
-    Links are not followed; one to a folder is yielded as a file is.
-
-    Args:
-        folder: where to begin.
-        hidden: told of each entry that is left out because its name begins with a dot.
-    """
-    pending = [str(folder)]
-    while pending:
-        below = []
-        for entry in _entries(pending.pop()):
-            if entry.name.startswith("."):
-                hidden()
-            elif entry.is_dir(follow_symlinks=False):
-                below.append(entry.path)
-            else:
-                yield entry
-        pending += reversed(below)
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as found:
-        return sorted(found, key=lambda entry: entry.name)
-
-
-def link_problem(path: Path, root: Path) -> str | None:
-    """Why a symbolic link is not read in a corpus whose folder is ``root``; ``None`` if it is.
-
-    A link to a folder is none that DVC makes, and may lead around in a circle.
-    """
-    target = Path(os.path.realpath(path))
-    if path.is_dir():
-        return "is a link to a folder"
-    if not target.exists():
-        return "is a link to nothing"
-    in_cache = _CACHED.fullmatch("/".join(target.parts[-2:]))
-    if in_cache or target.is_relative_to(os.path.realpath(root)):
-        return None
-    return f"is a link to a file outside of {root}: {target}"
-
-
 def _texts(source: Source) -> Iterator[tuple[str, str]]:
     """Yields ``(class, path)`` of the text files; notes what else there is."""
-    for entry in _entries(str(source.path)):
+    for entry in entries(str(source.path)):
         if entry.name.startswith("."):
             source.hidden()
         elif entry.is_dir(follow_symlinks=False):

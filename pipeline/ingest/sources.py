@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.ingest.listing import files_below
 from pipeline.ingest.problems import Problems
 from pipeline.ingest.rows import Place
 from pipeline.ingest.settings import CorpusSettings
@@ -92,5 +93,6 @@ def _is_there(source: Source, settings: CorpusSettings) -> bool:
 def bytes_of(path: Path) -> int | None:
     """Bytes below a path, for a progress bar; ``None`` where it does not exist."""
     if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        files = (Path(entry.path) for entry in files_below(path))
+        return sum(file.stat().st_size for file in files if file.is_file())
     return path.stat().st_size if path.is_file() else None

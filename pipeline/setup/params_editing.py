@@ -10,6 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -38,13 +39,16 @@ def add_rows(path: Path, tables: Mapping[str, Mapping[str, Row]]) -> None:
         for name in rows:
             if name in before.table(table):
                 raise before.error((table, name), "there is such a row already; use another name")
-    text = path.read_text(encoding="utf-8")
-    for table, rows in tables.items():
-        if rows:
-            text = _with_rows(text, table, rows)
     expected = {name: dict(section) for name, section in before.data.items()}
     for table, rows in tables.items():
         expected[table].update(_plain(rows))
+    text = path.read_text(encoding="utf-8")
+    try:
+        for table, rows in tables.items():
+            if rows:
+                text = _with_rows(text, table, rows)
+    except YAMLError:
+        text = ""
     if not _reads_as(text, expected):  # a table in braces, or another layout of its own
         text = _rewritten(path, tables)
         if not _reads_as(text, expected):

@@ -10,7 +10,8 @@ from typing import Any
 from pipeline.core.errors import DataError
 from pipeline.core.reading import open_regular
 from pipeline.ingest.conllu import COLUMNS
-from pipeline.ingest.folders import SUFFIXES, files_below, link_problem
+from pipeline.ingest.folders import SUFFIXES
+from pipeline.ingest.listing import files_below, link_problem
 from pipeline.ingest.settings import FormatName
 from pipeline.ingest.split_settings import SplitName
 from pipeline.setup.first_rows import MOST_CHARACTERS, ROWS, first_rows, head_of
