@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from tqdm import tqdm
 from pipeline.core.command import StageCommand, echo
 from pipeline.core.environment import project_root, store_path
 from pipeline.core.errors import LineageError
-from pipeline.lineage.content import Content, folder_files, read_content
+from pipeline.lineage.content import DIGEST, Content, folder_files, read_content
 from pipeline.lineage.describe import Versions, describe, rebuild_commands
 from pipeline.lineage.git import Git
 from pipeline.lineage.lock_entries import Item
@@ -33,8 +32,6 @@ from pipeline.lineage.rebuild import (
 from pipeline.lineage.trace import Lineage, trace
 from pipeline.lineage.versions import SAMPLES, commit_versions, encoders_of, torch_of_head
 from pipeline.store.dvc_cache import DvcCache
-
-DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 @click.command(cls=StageCommand)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,8 @@ from pipeline.setup.params_editing import set_values
 from pipeline.sweeps.experiments import record_trials
 from pipeline.sweeps.reporter import LineReporter, TableReporter, settings
 from pipeline.sweeps.results import StudyRecord, best_first, read_study
-from pipeline.sweeps.space import value_at
+from pipeline.sweeps.settings import SweepSettings
+from pipeline.sweeps.space import trial_settings, value_at
 from pipeline.sweeps.validation import read_sweep
 
 FOLDER = click.Path(path_type=Path)
@@ -76,7 +78,7 @@ def main(
     sweep, row = read_sweep(params, name)
     head = params.section(HeadSettings, "heads", sweep.head)
     if applied is not None or recorded is not None:
-        kept, now = _kept(folder, name), chosen(sweep, row)
+        kept, now = _kept(folder, name, sweep, row), chosen(sweep, row)
         require_same_fingerprint(folder, {key: kept.basis.get(key) for key in now}, now)
         if applied is not None:
             _apply(params_path, sweep.head, kept, applied)
@@ -141,10 +143,24 @@ def main(
         )
 
 
-def _kept(folder: Path, name: str) -> StudyRecord:
+def _kept(folder: Path, name: str, sweep: SweepSettings, row: Mapping[str, Any]) -> StudyRecord:
+    """What a sweep has found; its settings may have been written by anybody, and are to be used."""
     kept = read_study(folder)
     if kept is None:
         raise ParameterError(f"{folder}: holds no sweep; run `python -m stages.sweep {name}`")
+    for trial in kept.trials:
+        try:
+            trial_settings(row, trial.values)
+        except (KeyError, ValueError):
+            fits = False
+        else:
+            fits = trial.values.keys() == sweep.space.keys()
+            fits = fits and (trial.state == "failed" or bool(trial.seeds))
+        if not fits:
+            raise ParameterError(
+                f"{folder}: trial {trial.trial} is not one of this sweep; bring the folder back "
+                "with git, or remove it to start anew"
+            )
     return kept
 
 
@@ -161,7 +177,7 @@ def _apply(params_path: Path, head: str, kept: StudyRecord, number: int) -> None
         echo(f"trial {number} was given up early: trained to its end, it may score higher")
         return
     threads = f", with ICEHOUSE_THREADS={trial.threads}" if trial.threads else ""
-    made, here = kept.basis["torch"], torch_version()
+    made, here = kept.basis.get("torch"), torch_version()
     gives = "gives" if made == here else f"here has torch {here}; with {made} it gave"
     echo(f"`dvc repro` {gives} dev score {trial.kept_score!r}{threads}")
 

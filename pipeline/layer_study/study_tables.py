@@ -53,6 +53,7 @@ def labels_csv(study: Mapping[str, Any]) -> str:
 
 def latex(study: Mapping[str, Any], *, title: str) -> str:
     """A table for a paper; needs the package ``booktabs``."""
+    title = printable(title)
     floor = "floor" in next(iter(study["dev"].values()))["head"]
     heads = ["Reading", "Head", "Probe", "Control", "Selectivity", *(["Floor"] if floor else [])]
     lines = [

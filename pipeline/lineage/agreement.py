@@ -10,9 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from pipeline.core.yaml_reading import BadYamlError, load_yaml
 from pipeline.lineage.content import folder_digest
 from pipeline.lineage.git import Git
 from pipeline.lineage.history import History
@@ -105,8 +103,8 @@ class Agreement:
             return None
         if blob not in self._params:
             try:
-                self._params[blob] = YAML(typ="safe").load(self._git.text(blob))
-            except YAMLError:
+                self._params[blob] = load_yaml(self._git.text(blob))
+            except BadYamlError:
                 self._params[blob] = {}
         return self._params[blob]
 

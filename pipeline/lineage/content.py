@@ -5,14 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.core.files import md5_file
+from pipeline.core.reading import parse_json, read_bytes
 
 FOLDER = ".dir"
 """Suffix of a folder's digest."""
+
+DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
+"""A digest; any other text in its place would be a path in DVC's cache."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,25 @@ def parse_listing(data: bytes) -> dict[str, str]:
     """The files of a folder as DVC's cache lists them, the MD5 of each by its path in it.
 
     Raises:
-        ValueError: the data is no listing.
+        ValueError: the data is no listing, or names a path that leaves the folder.
     """
+    files: dict[str, str] = {}
     try:
-        return {entry["relpath"]: entry["md5"] for entry in json.loads(data)}
-    except (KeyError, TypeError) as error:
+        for entry in parse_json(data):
+            path, digest = entry["relpath"], entry["md5"]
+            # Only DVC opens these, where it checks a folder out: any name will do that stays in it.
+            parts = path.split("/")
+            if {"", ".", ".."} & set(parts) or not DIGEST.fullmatch(digest):
+                raise ValueError("a path leaves the folder, or a digest is none")
+            files[path] = digest
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("not a listing of a folder") from error
+    return files
+
+
+def read_listing(path: Path | None) -> dict[str, str]:
+    """The files of a folder by DVC's cache; none where its listing is absent or damaged."""
+    try:
+        return parse_listing(read_bytes(path)) if path else {}
+    except (OSError, ValueError):
+        return {}

@@ -69,14 +69,19 @@ def rebuild_commands(lineage: Lineage, *, root: Path, pull_from: Path | None) ->
     if lineage.place.pointer is not None:
         pointers = [lineage.place.pointer]
     if pointers:
-        names = " ".join(map(shlex.quote, pointers))
+        names = " ".join(map(_argument, pointers))
         if pull_from is None:
             yield f"dvc pull {names}"
         else:
             cache = shlex.quote(str(pull_from))
             yield f"dvc cache dir --local {cache} && dvc checkout {names}"
     if lineage.place.stage is not None:
-        yield f"dvc repro {lineage.place.stage}"
+        yield f"dvc repro {_argument(lineage.place.stage)}"
+
+
+def _argument(name: str) -> str:
+    """A name for a shell: quoted, and no option."""
+    return f"-- {shlex.quote(name)}" if name.startswith("-") else shlex.quote(name)
 
 
 def _commits(lineage: Lineage) -> Iterator[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.lineage.content import Content, parse_listing
+from pipeline.core.reading import read_bytes
+from pipeline.lineage.content import Content, read_listing
 from pipeline.lineage.git import Git
 from pipeline.lineage.lock_entries import LOCK, POINTER, Item, Stage, parse_lock, parse_pointer
 from pipeline.lineage.upstream import makers_of
@@ -161,17 +162,13 @@ class History:
         return (name for name, files in self.folders.items() if digest in files.values())
 
     def _listing(self, digest: str) -> dict[str, str]:
-        path = self._cache.object(digest)
-        try:
-            return parse_listing(path.read_bytes()) if path else {}
-        except (OSError, ValueError):
-            return {}
+        return read_listing(self._cache.object(digest))
 
 
 def workspace_items(git: Git) -> Iterator[tuple[Item, str | None]]:
     """Items that the workspace lists, committed or not, and the stages that made them."""
     texts = {
-        path: (git.root / path).read_text(encoding="utf-8", errors="replace")
+        path: read_bytes(git.root / path).decode("utf-8", errors="replace")
         for path in git.files(LOCK, f"**/*{POINTER}")
         if (git.root / path).is_file()
     }

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pipeline.core.yaml_reading import BadYamlError, load_yaml
 
 LOCK = "dvc.lock"
 POINTER = ".dvc"
@@ -57,11 +56,11 @@ def parse_lock(text: str) -> tuple[Stage, ...]:
         return ()
     return tuple(
         Stage(
-            name=name,
+            name=str(name),
             command=_one_line(stage.get("cmd", "")),
             deps=_items(stage.get("deps")),
             outs=_items(stage.get("outs")),
-            params=stage.get("params") or {},
+            params=_params(stage.get("params")),
         )
         for name, stage in data.items()
         if isinstance(stage, dict)
@@ -84,18 +83,24 @@ def parse_pointer(path: str, text: str) -> tuple[Item, ...]:
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
-        data = YAML(typ="safe").load(text)
-    except YAMLError:
+        data = load_yaml(text)
+    except BadYamlError:
         return {}
     return data if isinstance(data, dict) else {}
 
 
 def _items(entries: Any) -> tuple[Item, ...]:
     return tuple(
-        Item(str(entry["path"]), str(entry["md5"]))
-        for entry in entries or ()
-        if isinstance(entry, dict) and "path" in entry and "md5" in entry
+        Item(entry["path"], str(entry["md5"]))
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("path"), str) and "md5" in entry
     )
+
+
+def _params(files: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(files, dict):
+        return {}
+    return {file: values for file, values in files.items() if isinstance(values, dict)}
 
 
 def _one_line(command: Any) -> str:

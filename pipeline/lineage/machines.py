@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.core.errors import StoreError
 from pipeline.features import layout
 from pipeline.features.manifest import read_manifest_file
-from pipeline.lineage.content import parse_listing
+from pipeline.lineage.content import read_listing
 from pipeline.lineage.lock_entries import Item
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.local import LocalStore
@@ -20,9 +20,8 @@ def machines_of(features: Item, cache: DvcCache, store_root: Path) -> list[dict[
 
     Nothing where it was extracted elsewhere, or DVC's cache does not have its manifest.
     """
-    listing = cache.object(features.digest)
+    files = read_listing(cache.object(features.digest))
     try:
-        files = parse_listing(listing.read_bytes()) if listing else {}
         manifest = cache.object(files[layout.MANIFEST])
         recipe = read_manifest_file(manifest).recipe_digest() if manifest else ""
     except (OSError, ValueError, KeyError, StoreError):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import LineageError
-from pipeline.lineage.content import FOLDER, parse_listing, read_content
+from pipeline.lineage.content import FOLDER, read_content, read_listing
 from pipeline.lineage.lock_entries import Item, Stage
 from pipeline.lineage.upstream import Upstream, makers_of
 from pipeline.store.dvc_cache import DvcCache
@@ -76,7 +76,7 @@ def clone_of(root: Path, commit: str) -> Iterator[Path]:
         clone = temporary / "project"
         # Shared objects: a commit that only an experiment has is there too.
         repository = _git(root, "rev-parse", "--show-toplevel")
-        _git(root, "clone", "--quiet", "--shared", "--no-checkout", repository, str(clone))
+        _git(root, "clone", "--quiet", "--shared", "--no-checkout", "--", repository, str(clone))
         _git(clone, "checkout", "--quiet", "--detach", commit)
         yield clone / _git(root, "rev-parse", "--show-prefix")
     finally:
@@ -101,18 +101,14 @@ def provide(items: Iterable[Item], cache: DvcCache, clone: Path) -> None:
                 )
             _link(source, target)
     if chosen:
-        run_dvc(clone, ["checkout", "--quiet", *(item.path for item in chosen)])
+        run_dvc(clone, ["checkout", "--quiet", "--", *(item.path for item in chosen)])
 
 
 def contents_of(item: Item, cache: DvcCache) -> list[str]:
     """Digests of all that an item is made of: itself, and the files of a folder."""
     if not item.digest.endswith(FOLDER):
         return [item.digest]
-    listing = cache.object(item.digest)
-    try:
-        files = parse_listing(listing.read_bytes()) if listing else {}
-    except (OSError, ValueError):
-        files = {}
+    files = read_listing(cache.object(item.digest))
     return [item.digest, *sorted(set(files.values()))]
 
 
@@ -129,7 +125,7 @@ def run_stages(clone: Path, stages: Sequence[Stage]) -> None:
         LineageError: one of them failed; what it said is on the terminal.
     """
     names = [stage.name for stage in stages]
-    run_dvc(clone, ["repro", "--single-item", "--force", "--no-commit", *names])
+    run_dvc(clone, ["repro", "--single-item", "--force", "--no-commit", "--", *names])
 
 
 def run_dvc(clone: Path, arguments: Sequence[str]) -> None:

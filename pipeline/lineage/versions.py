@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.lineage.content import Content, parse_listing
+from pipeline.core.reading import parse_json, read_bytes
+from pipeline.lineage.content import Content, read_listing
 from pipeline.lineage.git import Git
 from pipeline.lineage.lock_entries import Item, Stage
 from pipeline.store.dvc_cache import DvcCache
@@ -43,19 +43,14 @@ def torch_of_head(content: Content, path: Path | None, item: Item, cache: DvcCac
         cache: DVC's cache.
     """
     source = path / DESCRIPTION if path is not None and DESCRIPTION in content.files else None
-    if source is None and (listing := cache.object(item.digest)) and listing.is_file():
-        try:
-            digest = parse_listing(listing.read_bytes()).get(DESCRIPTION)
-        except ValueError:
-            digest = None
-        source = cache.object(digest) if digest else None
-    if source is None or not source.is_file():
-        return None
+    if source is None and (digest := read_listing(cache.object(item.digest)).get(DESCRIPTION)):
+        source = cache.object(digest)
     try:
-        version = json.loads(source.read_text(encoding="utf-8"))["torch"]
-    except (ValueError, KeyError, TypeError):
+        # Of any version: nothing else of it is read.
+        version = parse_json(read_bytes(source))["torch"] if source else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return str(version)
+    return version if isinstance(version, str) else None
 
 
 def encoders_of(stages: Iterable[Stage], samples: dict[str, str]) -> list[str]:

@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, model_validator
 
 from pipeline.core.errors import ParameterError
 from pipeline.core.files import csv_text, readable_json, write_text
+from pipeline.core.reading import Record, parse_json, parse_record, read_bytes
 
 STUDY = "study.json"
 TRIALS = "trials.csv"
 
 
-class SeedScore(BaseModel):
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class SeedScore(Record):
     """Result of one seed of a trial.
 
     Attributes:
@@ -29,14 +33,12 @@ class SeedScore(BaseModel):
         epochs: how many it was trained.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     dev_score: float
-    best_epoch: int
-    epochs: int
+    best_epoch: Count
+    epochs: Count
 
 
-class TrialRecord(BaseModel):
+class TrialRecord(Record):
     """One trial that has ended.
 
     Attributes:
@@ -52,18 +54,22 @@ class TrialRecord(BaseModel):
         problem: why it failed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trial: int
+    trial: Count
     state: Literal["complete", "pruned", "failed"]
     score: float | None
     values: dict[str, Any]
     drawn: dict[str, Any]
-    seeds: dict[int, SeedScore]
+    seeds: dict[Count, SeedScore]
     curve: list[float]
-    parameters: int | None
-    threads: int
+    parameters: Count | None
+    threads: Count
     problem: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_score_unless_it_failed(self) -> Self:
+        if (self.score is None) != (self.state == "failed"):
+            raise ValueError("a trial has a score unless it failed")
+        return self
 
     @property
     def kept_score(self) -> float | None:
@@ -71,7 +77,7 @@ class TrialRecord(BaseModel):
         return max((seed.dev_score for seed in self.seeds.values()), default=None)
 
 
-class StudyRecord(BaseModel):
+class StudyRecord(Record):
     """All of a sweep.
 
     Attributes:
@@ -79,10 +85,16 @@ class StudyRecord(BaseModel):
         trials: those that have ended, by number.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     basis: dict[str, Any]
     trials: list[TrialRecord]
+
+    @model_validator(mode="after")
+    def _trials_are_of_one_sweep(self) -> Self:
+        if len({trial.trial for trial in self.trials}) != len(self.trials):
+            raise ValueError("two trials have one number")
+        if any(trial.values.keys() != self.trials[0].values.keys() for trial in self.trials):
+            raise ValueError("trials differ in what they set")
+        return self
 
 
 def best_first(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -99,10 +111,12 @@ def read_study(folder: Path) -> StudyRecord | None:
     """
     path = folder / STUDY
     try:
-        return StudyRecord.model_validate_json(path.read_text(encoding="utf-8"))
+        data = read_bytes(path)
+        parse_json(data)  # which says no to what JSON does not have, also where anything may be
+        return parse_record(StudyRecord, data)
     except FileNotFoundError:
         return None
-    except (ValidationError, UnicodeDecodeError) as error:
+    except ValueError as error:
         reason = str(error).splitlines()[0]
         raise ParameterError(
             f"{path}: cannot be read as a sweep ({reason}); bring it back with git, "

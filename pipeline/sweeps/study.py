@@ -10,7 +10,8 @@ running trial has reported; where the journal is absent, or older, it is written
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from pipeline.core.reading import parse_record, read_bytes
 from pipeline.sweeps.fingerprint import require_same_fingerprint
 from pipeline.sweeps.results import StudyRecord, TrialRecord, read_study, write_study
 from pipeline.sweeps.settings import PrunerSettings, SweepSettings
@@ -27,6 +29,15 @@ from pipeline.sweeps.space import Values, decoded, distributions, encoded
 
 JOURNAL = "optuna.journal"
 _RECORD = "record"
+_MOST_BYTES = 1 << 30
+"""Bytes of a journal."""
+
+_DAMAGED = (
+    *(AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+    optuna.exceptions.OptunaError,
+)
+"""What Optuna raises on a journal that is not its own; it does not say."""
+
 _STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -107,7 +118,7 @@ class Study:
         """Takes what came of a trial, and writes it down."""
         proposal.end(self._study, record)
         del self._running[proposal.number]
-        self._record.trials = sorted([*self._record.trials, record], key=lambda trial: trial.trial)
+        self._keep([*self._record.trials, record])
         write_study(self._folder, self._record)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -137,8 +148,8 @@ class Study:
 
     def _load(self, path: Path) -> optuna.Study | None:
         """The study of a journal; ``None`` if something else than a kill has damaged it."""
-        _cut_half_a_line(path)
         try:
+            _cut_half_a_line(path)
             return optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(path))),
                 study_name="sweep",
@@ -146,7 +157,7 @@ class Study:
                 pruner=_pruner(self._settings.pruner),
                 load_if_exists=True,
             )
-        except (ValueError, KeyError):
+        except _DAMAGED:
             return None
 
     def _takes_over(self, study: optuna.Study) -> bool:
@@ -154,14 +165,20 @@ class Study:
         found: dict[int, TrialRecord] = {}
         for trial in study.get_trials(deepcopy=False):
             if _RECORD in trial.user_attrs:  # it had ended, if not always been told so
-                record = TrialRecord.model_validate(trial.user_attrs[_RECORD])
+                record = _record(trial.user_attrs[_RECORD])
+                if record is None:
+                    return False
                 found[record.trial] = record
         if any(found.get(record.trial) != record for record in self._record.trials):
             return False
-        self._record.trials = [found[number] for number in sorted(found)]
+        self._keep(found.values())
         # What was running when it was killed is run again, and must not compete with itself.
         unfinished = (TrialState.RUNNING, TrialState.WAITING)
         return not study.get_trials(deepcopy=False, states=unfinished)
+
+    def _keep(self, trials: Iterable[TrialRecord]) -> None:
+        known = sorted(trials, key=lambda trial: trial.trial)
+        self._record = self._record.model_copy(update={"trials": known})
 
     def _frozen(self, record: TrialRecord) -> optuna.trial.FrozenTrial:
         best_so_far = np.maximum.accumulate(record.curve).tolist() if record.curve else []
@@ -200,10 +217,18 @@ def _rungs(settings: PrunerSettings | None, best_so_far: list[float]) -> dict[st
     return rungs
 
 
+def _record(value: Any) -> TrialRecord | None:
+    """The trial that a journal holds; ``None`` where it is damaged, and so is as if never run."""
+    try:
+        return parse_record(TrialRecord, json.dumps(value))
+    except (TypeError, ValueError):
+        return None
+
+
 def _cut_half_a_line(path: Path) -> None:
     """Removes what a killed process left of a line at a journal's end."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, limit=_MOST_BYTES)
     except FileNotFoundError:
         return
     if content and not content.endswith(b"\n"):

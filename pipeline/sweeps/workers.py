@@ -41,7 +41,8 @@ def workers(
             process = context.Process(
                 target=_serve, args=(theirs, dict(row), data, threads), daemon=True
             )
-            process.start()
+            with _unheard(signal.SIGINT):
+                process.start()
             theirs.close()
             processes.append(process)
             pipes.append(ours)
@@ -53,6 +54,20 @@ def workers(
             process.join()
         for pipe in pipes:
             pipe.close()
+
+
+@contextmanager
+def _unheard(number: int) -> Iterator[None]:
+    """Holds a signal back while the block runs, and for ever in processes that it starts.
+
+    Ctrl-C is for the parent, which ends them; and a terminal sends it to all of them at once, also
+    to one that is still importing.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _runner(pipe: Connection) -> RunTrial:
@@ -78,7 +93,6 @@ def _serve(pipe: Connection, row: dict[str, Any], data: OpenTrainingData, thread
     """Runs the trials that it is sent; tells each epoch, and is told whether to give up."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     flush_denormals()
     keep_freed_memory()
     torch.set_num_threads(threads)
