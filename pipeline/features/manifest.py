@@ -144,9 +144,9 @@ def read_manifest_file(path: Path) -> Manifest:
             f"{layout.FORMAT_VERSION}; use the code that wrote it, or extract again"
         )
     content.pop(_SELF, None)
-    if data != _signed(content):
-        raise _damaged(path, "its bytes are not those that were written")
     try:
+        if data != _signed(content):
+            raise _damaged(path, "its bytes are not those that were written")
         record = parse_record(_ManifestRecord, data)
     except ValueError as error:
         raise _damaged(path, error) from None
