@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,20 @@ def atomic_file(path: Path, *, mode: int = 0o644, durable: bool = True) -> Itera
 
 @contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
-    """Yields a temporary sibling folder; it replaces ``path`` when the block ends well."""
+    """Yields a temporary sibling folder; it replaces ``path`` when the block ends well.
+
+    A folder that is there is put aside first: nobody finds half of it under its name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
-        shutil.rmtree(path, ignore_errors=True)
+        before = temporary.with_suffix(".before.tmp")
+        if path.is_dir() and not path.is_symlink():
+            path.rename(before)
         temporary.replace(path)
+        shutil.rmtree(before, ignore_errors=True)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         _name(error, path)
@@ -118,6 +124,8 @@ def write_text(path: Path, text: str) -> None:
 def remove_temporaries(folder: Path, pattern: str = "*") -> None:
     """Removes what ``atomic_file`` and ``atomic_directory`` left in a folder when they were killed.
 
+    What another user left, and this one may not remove, stays.
+
     Args:
         folder: the folder; it need not exist.
         pattern: of the names that were being written.
@@ -126,7 +134,8 @@ def remove_temporaries(folder: Path, pattern: str = "*") -> None:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with suppress(PermissionError):
+                path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
