@@ -15,10 +15,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,7 +53,7 @@ _CONTEXT.set_forkserver_preload(
 Fault = Callable[[], object]
 """What is done in a stage's process before it begins; it goes there pickled."""
 
-LONGEST = 60.0
+LONGEST = 120.0
 """Seconds after which a process that should have ended or said something is given up."""
 
 
@@ -110,7 +109,7 @@ class Running:
     def reaches(self, pause: PauseAt) -> None:
         """Waits until it is at a moment at which it waits itself."""
         limit = time.monotonic() + LONGEST
-        while not pause.reached.wait(0.1):
+        while not pause.reached(0.1):
             assert self.process.is_alive(), f"{pause.function} was not called: {self.end()}"
             assert time.monotonic() < limit, f"{pause.function} was not called: {self._pipes}"
 
@@ -218,19 +217,26 @@ class FileLimit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, most))
 
 
-@dataclass(frozen=True)
 class PauseAt:
     """A moment at which the process says that it is there, and waits.
 
-    Attributes:
-        function: its dotted name; the process waits when it is called.
-        call: which of its calls, from 1.
+    Pipes, and no event: a process that is killed leaves an event that nobody can set again.
     """
 
-    function: str
-    call: int = 1
-    reached: Event = field(default_factory=_CONTEXT.Event)
-    release: Event = field(default_factory=_CONTEXT.Event)
+    def __init__(self, function: str, call: int = 1) -> None:
+        """Takes the dotted name of a function, and at which of its calls to wait, from 1."""
+        self.function = function
+        self._call = call
+        self._reached, self._reach = _CONTEXT.Pipe(duplex=False)
+        self._released, self._release = _CONTEXT.Pipe(duplex=False)
+
+    def reached(self, seconds: float) -> bool:
+        """Whether the process is there, or comes there in so many seconds."""
+        return self._reached.poll(seconds)
+
+    def release(self) -> None:
+        """Lets the process go on."""
+        self._release.send_bytes(b".")
 
     def __call__(self) -> None:
         """Puts a function that waits in the place of the function."""
@@ -239,9 +245,9 @@ class PauseAt:
         calls = iter(range(1, sys.maxsize))
 
         def waiting(*arguments: Any, **options: Any) -> Any:
-            if next(calls) == self.call:
-                self.reached.set()
-                assert self.release.wait(LONGEST)
+            if next(calls) == self._call:
+                self._reach.send_bytes(b".")
+                assert self._released.poll(LONGEST)
             return original(*arguments, **options)
 
         setattr(owner, name, waiting)

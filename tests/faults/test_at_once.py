@@ -72,7 +72,7 @@ def test_files_that_gc_removes_while_verify_looks_are_no_damage(flow: Path, mome
     verify.reaches(pause)
     gc = begin(flow, "store", "gc")
     ends_or_waits(gc)
-    pause.release.set()
+    pause.release()
     assert verify.end().well().stdout.startswith("intact: ")
     assert " MB removed" in gc.end().well().stdout
 
@@ -84,7 +84,7 @@ def test_a_row_that_is_extracted_while_verify_looks_is_no_damage(flow: Path) -> 
     verify.reaches(pause)
     second = extraction("data/features/second").begin(flow)
     ends_or_waits(second)
-    pause.release.set()
+    pause.release()
     assert verify.end().well().stdout.startswith("intact: ")
     second.end().well()
     assert digests(flow / "data/features/first") == digests(flow / "data/features/second")
@@ -97,7 +97,7 @@ def test_gc_waits_for_an_extraction_and_takes_nothing_of_it(flow: Path, whole_fl
     extract.reaches(pause)
     gc = begin(flow, "store", "gc")
     gc.says(f"waiting for features small (process {extract.pid} on ")
-    pause.release.set()
+    pause.release()
     extract.end().well()
     assert "0 files, 0.0 MB removed" in gc.end().well().stdout
     assert digests(flow / "data/features/small") == digests(whole_flow / "data/features/small")

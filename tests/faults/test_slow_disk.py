@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flow import STAGES, Stage
-from interrupted import Running
+from interrupted import PauseAt, Running
 from tracked import digests
 
 from pipeline.features.hash_cache import HashCache
@@ -129,13 +129,14 @@ def test_two_extractions_on_a_slow_disk_compute_every_row_once(
 ) -> None:
     """The second waits for the first, however long that takes, and says for whom."""
     extract = STAGES["extract"]
-    first = extract.begin(flow, faults=[SlowDisk(0.005)])
-    while not list(flow.glob(".features/*/*/*.h5")):
-        assert first.process.is_alive()
+    pause = PauseAt("pipeline.store.local.LocalStore.put", 3)
+    first = extract.begin(flow, faults=[SlowDisk(0.005), pause])
+    first.reaches(pause)
     elsewhere = ("data/features/small", "data/features/second")
     command = tuple(elsewhere[1] if part == elsewhere[0] else part for part in extract.command)
     second = Stage(command, elsewhere[1:]).begin(flow, faults=[SlowDisk(0.001)])
     second.says(f"waiting for features small (process {first.pid} on ")
+    pause.release()
     first.end().well()
     assert "80 rows stored, 0 rows (0 tokens) to compute" in second.end().well().stdout
     expected = digests(whole_flow / elsewhere[0])

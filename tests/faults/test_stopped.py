@@ -12,7 +12,7 @@ from interrupted import PauseAt, Running, begin
 
 MOMENTS = {
     "prepare": ("pipeline.ingest.writer._label_row", 2),
-    "encoder": ("pipeline.encoder.snapshot.sha256_file", 2),
+    "encoder": ("pipeline.encoder.snapshot.readable_json", 1),
     "extract": ("pipeline.store.local.LocalStore.put", 3),
     "train": ("pipeline.training.save.canonical_json", 2),
     "probe": ("stages.probe.canonical_json", 2),
@@ -45,7 +45,7 @@ def test_a_terminated_command_leaves_nothing_temporary_and_the_next_run_the_same
     running = stage.begin(flow, faults=[pause])
     running.reaches(pause)
     running.signal(signal.SIGTERM)
-    pause.release.set()
+    pause.release()
     ended = running.end()
     assert ended.code == 128 + signal.SIGTERM, ended
     assert "Traceback" not in ended.stderr
@@ -80,7 +80,7 @@ def test_a_stopped_holder_makes_others_wait_and_they_say_for_whom(cold: Path) ->
     first = begin_extraction(cold, "first", pause=pause)
     first.reaches(pause)
     first.signal(signal.SIGSTOP)
-    pause.release.set()
+    pause.release()
     second = begin_extraction(cold, "second")
     second.says(f"waiting for features first (process {first.pid} on ")
     assert not (cold / "second").exists()
@@ -115,6 +115,6 @@ def test_who_waits_can_be_terminated_and_the_holder_goes_on(cold: Path) -> None:
     second.signal(signal.SIGTERM)
     assert second.end().code == 128 + signal.SIGTERM
     assert not (cold / "second").exists()
-    pause.release.set()
+    pause.release()
     first.end().well()
     assert manifest(cold, "first") == manifest(cold, "data/features/small")

@@ -245,6 +245,6 @@ def test_each_waits_for_the_other_and_no_one_for_a_dead_process(
         waiting.says(f"waiting for features small (process {holder.pid} on ")
     else:
         waiting.says("waiting for ")
-    pause.release.set()
+    pause.release()
     holder.end().well()
     assert f"process {first.pid} " not in waiting.end().well().stdout
