@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import re
@@ -157,11 +156,22 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
     Spreadsheets run text that begins like a formula, and labels are such text where somebody made
     them so: an apostrophe before it makes it text again. Numbers stay as they are.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator=_QUOTED)
     writer.writerow(map(_as_text, columns))
     writer.writerows(map(_as_text, row) for row in rows)
-    return text.getvalue()
+    return "".join(f"{line.removesuffix(_QUOTED)}\n" for line in lines)
+
+
+_QUOTED = "\r\n"
+"""Line ends that are quoted inside of cells: ``csv`` takes those that it ends lines with itself."""
+
+
+class _Lines(list[str]):
+    """The lines that are written."""
+
+    def write(self, line: str, /) -> None:
+        self.append(line)
 
 
 def _as_text(cell: Any) -> Any:
