@@ -195,32 +195,29 @@ def test_a_shard_that_dvc_brings_is_written_nowhere_else(
         assert result.exit_code in (0, 2), result.output
 
 
-@pytest.mark.parametrize("entry", ["relpath", "md5", "dvc.lock"])
+@pytest.mark.parametrize("entry", ["relpath", "md5"])
 def test_a_listing_of_dvc_names_no_other_file(project: Path, outside: Path, entry: str) -> None:
     """``verify --repair`` replaces what is damaged in DVC's cache, and nothing beside it."""
-    secret = outside / "tokens.h5"
-    files = {
-        path.relative_to(ROW).as_posix(): path.read_bytes()
-        for path in ROW.rglob("*.*")
-        if path.is_file()
-    }
-    cache = project / ".dvc" / "cache"
+    secret, cache = outside / "tokens.h5", project / ".dvc" / "cache"
+    files = {p.relative_to(ROW).as_posix(): p.read_bytes() for p in ROW.rglob("*") if p.is_file()}
     digest = track_as(cache, files)
-    listing = cache / "files" / "md5" / digest[:2] / digest[2:]
-    entries = json.loads(listing.read_bytes())
+    objects = cache / "files" / "md5"
+    entries = json.loads((objects / digest[:2] / digest[2:]).read_bytes())
     if entry == "relpath":
         entries.append({"md5": "a" * 32, "relpath": "../../../../outside/tokens.h5"})
-    elif entry == "md5":
-        entries[0]["md5"] = os.path.relpath(secret, cache / "files" / "md5" / "..")[2:]
+        write(objects / "aa" / ("a" * 30), b"damaged")
+    else:
+        assert entries[0]["relpath"] == "features.h5"
+        entries[0]["md5"] = f"aa{secret}"
     data = json.dumps(entries).encode()
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest() + ".dir"
-    write(cache / "files" / "md5" / digest[:2] / digest[2:], data)
-    path = "../project/data/features/small" if entry == "dvc.lock" else str(ROW)
-    lock_output(project / "dvc.lock", "extract@small", path, digest)
+    write(objects / digest[:2] / digest[2:], data)
+    lock_output(project / "dvc.lock", "extract@small", str(ROW), digest)
     before = snapshot(outside)
     for command in ("verify", "repair", "extract"):
         assert run(command).exit_code in (0, 2)
         assert snapshot(outside) == before
+        assert secret.stat().st_nlink == 1
 
 
 def _without(key: str) -> Any:
