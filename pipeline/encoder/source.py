@@ -41,12 +41,13 @@ def source_files(settings: EncoderSettings) -> dict[str, Path]:
     if settings.kind == "package":
         prefix = settings.source.removeprefix("package:")
         try:
-            return package_files(prefix)
+            files = package_files(prefix)
         except PackageFilesMissingError as error:
             raise EncoderError(
                 f"encoder source {settings.source!r}: {error}; install the package, "
                 f"for the default encoder with `make setup`"
             ) from None
+        return {name: path for name, path in files.items() if path.is_file()}
     folder = (
         Path(settings.source).expanduser()
         if settings.kind == "folder"

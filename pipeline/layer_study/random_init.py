@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -85,9 +86,10 @@ def random_encoder(encoder: Path, out: Path) -> None:
                 config = AutoConfig.from_pretrained(
                     encoder, local_files_only=True, trust_remote_code=False
                 )
+                with bound, torch.device("meta"):  # sizes without memory
+                    AutoModel.from_config(deepcopy(config), trust_remote_code=False)
                 torch.manual_seed(_SEED)
-                with bound:
-                    model = AutoModel.from_config(config, trust_remote_code=False)
+                model = AutoModel.from_config(config, trust_remote_code=False)
             except Exception as error:  # transformers raises anything
                 if explain(error) is not None:
                     raise

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import Text, TextPair
 
-LONGEST_LINE = 1 << 26
-"""Bytes; the longest text of a corpus has no more."""
+LONGEST_LINE = 1 << 24
+"""Bytes, as many as a line of a corpus may have characters; its tokens take gigabytes."""
 
 
 def split_lines(stream: BinaryIO, name: str) -> Iterator[bytes]:

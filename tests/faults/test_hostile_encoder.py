@@ -38,6 +38,7 @@ from pipeline.encoder.snapshot import materialise
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.heads.checkpoint import save_head
+from pipeline.layer_study.random_init import random_encoder
 from stages.encoder import main as encoder_main
 from stages.extract import main as extract_main
 from stages.predict import main as predict_main
@@ -713,6 +714,27 @@ def test_a_received_index_names_weights_that_are_there(
     (encoder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     seal(encoder)
     refused_encoder(encoder, "model.safetensors.index.json names")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"vocab_size": 10**12}, "far larger than its weights"),
+        ({"num_attention_heads": 7}, "no model can be made of it"),
+        ({"dtype": "no such type"}, "no model can be made of it"),
+        ({"attn_implementation": "some/kernel"}, "some/kernel"),
+        ({"model_type": "own", "auto_map": {"AutoConfig": "own.C"}}, "no model can be made of it"),
+    ],
+)
+def test_an_encoder_of_random_weights_is_made_of_no_such_configuration(
+    encoder: Path, tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    change_json(encoder / "config.json", **changes)
+    seal(encoder)
+    with pytest.raises(EncoderError, match=problem) as caught:
+        random_encoder(encoder, tmp_path / "random")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "random").exists()
 
 
 # --- Tokenizers ---

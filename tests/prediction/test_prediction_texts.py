@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import TextPair
-from pipeline.prediction.texts import read_lines, read_rows
+from pipeline.prediction.texts import read_lines, read_rows, split_lines
 
 no_surrogates = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -59,3 +60,18 @@ def test_rows_have_pairs_ids_and_other_fields() -> None:
 def test_what_is_wrong_with_a_line_is_said_with_its_place(line: bytes, problem: str) -> None:
     with pytest.raises(DataError, match=f"^in.jsonl:2: .*{problem}"):
         list(read_rows([b'{"text": "fine"}\n', line], "in.jsonl"))
+
+
+def test_lines_are_split_as_they_stand() -> None:
+    content = b"a\n\nb\r\nc"
+    assert list(split_lines(io.BytesIO(content), "in")) == content.splitlines(keepends=True)
+
+
+def test_a_line_may_be_as_long_as_the_longest_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pipeline.prediction.texts.LONGEST_LINE", 1 << 20)
+    longest = b"x" * ((1 << 20) - 1) + b"\n"
+    assert list(split_lines(io.BytesIO(longest * 2), "in")) == [longest, longest]
+    with pytest.raises(DataError, match="in:2: the line has more than 1 MiB"):
+        list(split_lines(io.BytesIO(longest + b"x" + longest), "in"))
