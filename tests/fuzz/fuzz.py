@@ -7,6 +7,7 @@ Findings are written as cases below ``--found``; a case that is mended belongs i
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import shutil
@@ -177,6 +178,7 @@ def _number(path: Path) -> float:
 
 def _child(arguments: argparse.Namespace) -> None:
     state: Path = arguments.child
+    faulthandler.enable()
     (name,) = arguments.reader
     reader = readers(arguments.world)[name]
     tempfile.tempdir = str(state / "work" / "tmp")
@@ -222,7 +224,7 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
         accepted += outcome.accepted
         if outcome.finding and outcome.finding.signature not in known:
             known.add(outcome.finding.signature)
-            case = reduced(reader, workspace, case, guard, outcome.finding.signature)
+            case = reduced(reader, workspace, case, guard, outcome.finding.signature, state)
             _keep(state, case, outcome.finding)
         if executions % 50 == 1 or outcome.finding:
             for what, value in (
@@ -242,6 +244,7 @@ def reduced(reader: Reader, workspace: Workspace, case: Case, guard: Guard, sign
         rest = {name: change for name, change in case.changes.items() if name != path}
         smaller = Case(case.reader, case.choice, rest)
         if time.monotonic() < end:
+            (state / "case").write_text(smaller.to_json(""), encoding="utf-8")
             outcome = run_case(reader, workspace, smaller, guard)
             if outcome.finding and outcome.finding.signature == signature:
                 case = smaller
