@@ -7,12 +7,10 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from pipeline.core.errors import StoreError
 from pipeline.features import layout
 from pipeline.features.manifest import Manifest, ShardEntry
-from pipeline.features.shards import map_layer, read_tokens
+from pipeline.features.shards import all_finite, map_layer, read_tokens
 from pipeline.store.dvc_cache import DvcCache
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
@@ -100,7 +98,7 @@ def _is_sound(manifest: Manifest, shard: ShardEntry, file: str, source: Path) ->
             states = map_layer(
                 source, layer, tokens=shard.tokens, width=manifest.width, dtype=manifest.dtype
             )
-            problem = not np.isfinite(states).all() and "has states that are not finite"
+            problem = not all_finite(states) and "has states that are not finite"
     except StoreError as error:
         logger.info("%s; it is left alone", error)
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from pipeline.core.reading import open_regular
 CACHE_FILE = "digests.jsonl"
 """Name of the cache file in a store folder."""
 
+_FINITE = "finite"
 _CHUNK = 1 << 20
 _Identity = tuple[int, int, int, int]
 
@@ -32,8 +34,9 @@ class HashCache:
 
     def __init__(self, memory: Path | None = None, *, trust: bool = True) -> None:
         self._memory = memory
-        self._remembered = _read(memory) if memory else {}
+        self._remembered, finite = _read(memory) if memory else ({}, set())
         self._known = dict(self._remembered) if trust else {}
+        self._finite = finite if trust else set()
 
     def sha256(self, path: Path, *, follow: bool = True) -> str:
         """SHA-256 of a file in hexadecimal; reads the file only where it is not known.
@@ -55,12 +58,20 @@ class HashCache:
                 self._remember(identity)
         return self._known[identity]
 
-    def knows(self, path: Path) -> bool:
-        """Whether a file's SHA-256 is known without reading it."""
-        try:
-            return _identity(path.stat()) in self._known
-        except OSError:
-            return False
+    def is_finite(self, path: Path, look: Callable[[], bool]) -> bool:
+        """Whether all states of a layer's file are finite.
+
+        Args:
+            path: the file.
+            look: tells, from the file; asked only where it is not known.
+        """
+        identity = _identity(path.stat())
+        if identity not in self._finite:
+            if not look():
+                return False
+            self._finite.add(identity)
+            self._append([_FINITE, *identity])
+        return True
 
     def learn(self, path: Path, digest: str) -> None:
         """Takes the digest of a file that was written a moment ago."""
@@ -69,13 +80,16 @@ class HashCache:
         self._remember(identity)
 
     def _remember(self, identity: _Identity) -> None:
+        self._append([*identity, self._known[identity]])
+
+    def _append(self, entry: list[str | int]) -> None:
         if self._memory is None:
             return
         # That it cannot be written (a full disk, another user's store) costs time later, and
         # nothing else.
         with suppress(OSError):
             self._memory.parent.mkdir(parents=True, exist_ok=True)
-            append_line(self._memory, [*identity, self._known[identity]])
+            append_line(self._memory, entry)
 
 
 def _sha256(file: BinaryIO) -> str:
@@ -89,11 +103,14 @@ def _identity(status: os.stat_result) -> _Identity:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read(memory: Path) -> dict[_Identity, str]:
-    """Entries of a cache file."""
+def _read(memory: Path) -> tuple[dict[_Identity, str], set[_Identity]]:
+    """Entries of a cache file: digests, and files whose states are finite."""
     known: dict[_Identity, str] = {}
+    finite: set[_Identity] = set()
     for value in read_lines(memory):
         match value:
             case [int(device), int(inode), int(size), int(changed), str(digest)]:
                 known[device, inode, size, changed] = digest
-    return known
+            case [str(word), int(device), int(inode), int(size), int(changed)] if word == _FINITE:
+                finite.add((device, inode, size, changed))
+    return known, finite

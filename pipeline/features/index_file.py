@@ -43,6 +43,8 @@ def read_index(file: Hdf5File, manifest: Manifest) -> IndexTables:
     problem = offsets_problem(tables.row_offsets, manifest.tokens)
     if problem is None and not np.array_equal(tables.row_offsets[first_rows], tokens):
         problem = "its rows do not part the tokens as the shards do"
+    if problem is None and file.length(layout.EXAMPLES_ID) != examples:
+        problem = "its examples have not one row each"
     if problem is None and not _are_numbered(tables.example_rows, rows):
         problem = "its rows are not numbered as the examples first have them"
     if problem is None and not _are_distinct(keys):

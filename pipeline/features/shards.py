@@ -14,6 +14,8 @@ import numpy.typing as npt
 from pipeline.features import layout
 from pipeline.features.hdf5 import Hdf5File
 
+_AT_A_TIME = 4096
+
 
 @dataclass(frozen=True)
 class ShardTokens:
@@ -86,6 +88,14 @@ def map_layer(
         if found != layer:
             raise file.damaged(f"it holds layer {found!s:.40}")
         return file.mapped(layout.HIDDEN, (tokens, width), dtype)
+
+
+def all_finite(states: npt.NDArray[Any]) -> bool:
+    """Whether all of (tokens, width) states are finite; reads a part at a time."""
+    return all(
+        bool(np.isfinite(states[begin : begin + _AT_A_TIME]).all())
+        for begin in range(0, len(states), _AT_A_TIME)
+    )
 
 
 def offsets_problem(offsets: npt.NDArray[np.int64], tokens: int) -> str | None:

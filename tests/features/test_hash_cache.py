@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,6 +86,20 @@ def test_lines_that_say_nothing_are_passed_over(file: Path, tmp_path: Path, line
 
 def test_a_memory_that_cannot_be_written_is_done_without(file: Path, tmp_path: Path) -> None:
     assert HashCache(file / "not a folder").sha256(file) == sha256_file(file)
+
+
+def test_states_are_looked_at_once(file: Path, tmp_path: Path) -> None:
+    memory, looks = tmp_path / "digests.jsonl", []
+
+    def look(finite: bool) -> Callable[[], bool]:
+        return lambda: not looks.append(finite) and finite
+
+    assert not HashCache(memory).is_finite(file, look(False))
+    assert HashCache(memory).is_finite(file, look(True))
+    assert HashCache(memory).is_finite(file, look(False))
+    assert looks == [False, True]
+    assert not HashCache(memory, trust=False).is_finite(file, look(False))
+    assert HashCache(memory).sha256(file) == sha256_file(file)
 
 
 def test_no_file_is_an_error(tmp_path: Path) -> None:
