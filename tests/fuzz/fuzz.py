@@ -237,7 +237,14 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
     (state / "seconds").write_text(str(time.monotonic() - start), encoding="ascii")
 
 
-def reduced(reader: Reader, workspace: Workspace, case: Case, guard: Guard, signature: str) -> Case:
+def reduced(
+    reader: Reader,
+    workspace: Workspace,
+    case: Case,
+    guard: Guard,
+    signature: str,
+    state: Path,
+) -> Case:
     """A case with as few changes as have the same finding."""
     end = time.monotonic() + 2 * SECONDS
     for path in list(case.changes):
