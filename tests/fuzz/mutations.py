@@ -378,11 +378,20 @@ def _change_hdf5(path: Path, random: Random) -> None:
         held = file[name]
         if random.random() < 0.2:
             _change_attribute(random.choice((file, held)), random)
-        elif isinstance(held, h5py.Dataset) and random.random() < 0.45:
+        elif _is_small(held) and random.random() < 0.45:
             _change_values(held, random)
         else:
             del file[name]
             _replace(file, name, held, random)
+
+
+def _is_small(held: Any) -> bool:
+    """Whether a dataset is one whose values are in the file, and can be changed there."""
+    import h5py
+
+    if not isinstance(held, h5py.Dataset) or held.external or held.is_virtual:
+        return False
+    return held.shape is not None and held.size < 100_000
 
 
 def _change_attribute(held: Any, random: Random) -> None:
@@ -493,7 +502,7 @@ def _replace(file: Any, name: str, held: Any, random: Random) -> None:  # noqa: 
 def _fitting(held: Any, dtype: Any) -> Any:
     import numpy as np
 
-    return held[()] if hasattr(held, "shape") and held.shape else np.zeros(4, dtype)
+    return held[()] if _is_small(held) and held.shape else np.zeros(4, dtype)
 
 
 MUTATIONS: dict[str, Mutation] = {
