@@ -89,16 +89,19 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    before = temporary.with_suffix(".before.tmp")
     try:
         yield temporary
         temporary.chmod(0o755)
-        before = temporary.with_suffix(".before.tmp")
         if path.is_dir() and not path.is_symlink():
             path.rename(before)
         temporary.replace(path)
         shutil.rmtree(before, ignore_errors=True)
     except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            before.rename(path)  # there is one, if a signal came between the two renames
+        for left in (temporary, before):
+            shutil.rmtree(left, ignore_errors=True)
         _name(error, path)
         raise
 

@@ -57,6 +57,22 @@ def test_a_terminated_command_leaves_nothing_temporary_and_the_next_run_the_same
     assert stage.written(flow) == stage.written(whole_flow)
 
 
+@pytest.mark.parametrize("moment", ["pathlib.Path.rename", "pathlib.Path.replace", "shutil.rmtree"])
+def test_a_command_that_is_terminated_while_it_replaces_a_folder_leaves_the_old_one_or_the_new_one(
+    flow: Path, whole_flow: Path, moment: str
+) -> None:
+    """Before the old one is put aside, between the two, and while the old one is removed."""
+    probe = STAGES["probe"]
+    pause = PauseAt(moment)
+    running = probe.begin(flow, faults=[pause])
+    running.reaches(pause)
+    running.signal(signal.SIGTERM)
+    pause.release()
+    assert running.end().code == 128 + signal.SIGTERM
+    assert probe.written(flow) == probe.written(whole_flow)
+    assert list(flow.rglob("*.tmp")) == []
+
+
 def begin_extraction(flow: Path, out: str, *, pause: PauseAt | None = None) -> Running:
     """Starts the extraction into a place of its own, in one store with all others."""
     arguments = ("extract", "small", "--texts", "data/text/small", "--encoder")
