@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-from ruamel.yaml import YAML
 
 from pipeline.core.errors import DataError, ParameterError
 from pipeline.core.params import ROW_NAME, ParamsFile
@@ -19,6 +17,7 @@ from pipeline.core.paths import UnsafeNameError, inside, member
 from pipeline.core.printing import printable
 from pipeline.core.yaml_reading import BadYamlError, load_yaml
 from pipeline.ingest.settings import FormatName, LabelKind
+from pipeline.setup.params_editing import inline
 from pipeline.setup.preview import FilePreview
 from pipeline.setup.schema_inference import InferredSchema, infer_schema
 
@@ -88,7 +87,7 @@ def corpus_row(
             row["text_b"] = text_b
     used = {row.get(field) for field in ("id", "words", "text", "text_b")}
     labels = {field: kind for field, kind in inferred.labels.items() if field not in used}
-    answer = said.labels or ask("labels and their kinds", _flow(labels))
+    answer = said.labels or ask("labels and their kinds", inline(labels))
     row["labels"] = _mapping("labels", answer)
     if not row["labels"]:
         kinds = ", ".join(get_args(LabelKind))
@@ -97,7 +96,7 @@ def corpus_row(
         )
     if "classes" in row["labels"].values() and preview.format in ("csv", "tsv", "lines"):
         row.setdefault("separator", ",")
-    row["split"] = _mapping("split", said.split or ask("split", _flow(_split(preview, inferred))))
+    row["split"] = _mapping("split", said.split or ask("split", inline(_split(preview, inferred))))
     if _draws(row["split"]):
         classes = [field for field, kind in row["labels"].items() if kind == "class"]
         row["stratify"] = classes[0] if classes else None
@@ -150,16 +149,6 @@ def _mapping(what: str, text: str) -> dict[str, Any]:
         shown = text if len(text) < _SHOWN else f"{text[:_SHOWN]}..."
         raise ParameterError(f"{what}: must be written like {{key: value}}, not {shown!r}{why}")
     return value
-
-
-def _flow(value: Mapping[str, Any]) -> str:
-    """A mapping as one line of YAML."""
-    yaml = YAML()
-    yaml.default_flow_style = True
-    yaml.width = 1 << 20
-    text = io.StringIO()
-    yaml.dump(dict(value), text)
-    return text.getvalue().strip()
 
 
 def _row_name(path: Path, params: ParamsFile) -> str:

@@ -101,12 +101,12 @@ def _with_value(text: str, keys: Sequence[str], value: Any) -> str:
     old = _held(node, keys[-1])
     if old is None and node.flow_style:
         end = node.value[-1][1].end_mark.index
-        return f"{text[:end]}, {keys[-1]}: {_inline(value)}{text[end:]}"
+        return f"{text[:end]}, {keys[-1]}: {inline(value)}{text[end:]}"
     if old is None:
         lines = text.splitlines(keepends=True)
         indent = " " * node.value[0][0].start_mark.column
         end = _last_line(node)
-        line = f"{indent}{keys[-1]}: {_inline(value)}\n"
+        line = f"{indent}{keys[-1]}: {inline(value)}\n"
         return "".join([*lines[:end], line, *lines[end:]])
     begin, end = old.start_mark.index, old.end_mark.index
     if isinstance(old, CollectionNode) and not old.flow_style:  # a list on lines of its own
@@ -115,8 +115,8 @@ def _with_value(text: str, keys: Sequence[str], value: Any) -> str:
         end = len("".join(text.splitlines(keepends=True)[: _last_line(old)]).rstrip())
         if "#" in text[begin:end]:
             return text
-        return f"{text[:begin]} {_inline(value)}{text[end:]}"
-    return text[:begin] + _inline(value) + text[end:] if begin < end else text
+        return f"{text[:begin]} {inline(value)}{text[end:]}"
+    return text[:begin] + inline(value) + text[end:] if begin < end else text
 
 
 def _held(node: Node | None, key: str) -> Node | None:
@@ -124,7 +124,7 @@ def _held(node: Node | None, key: str) -> Node | None:
     return next((held for name, held in pairs if name.value == key), None)
 
 
-def _inline(value: Any) -> str:
+def inline(value: Any) -> str:
     """A value as it stands behind its key, in one line."""
     dump = io.StringIO()
     row = CommentedMap({"key": _styled(value, 3)})

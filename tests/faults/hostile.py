@@ -19,6 +19,8 @@ import click
 from click.testing import CliRunner, Result
 from import_graph import ROOT
 
+from pipeline.core.printing import printable
+
 SECONDS = 10
 """Time that a command may take."""
 
@@ -70,9 +72,9 @@ def refused(
 def _lines(result: Result, before: dict[str, str], folder: Path) -> list[str]:
     assert isinstance(result.exception, SystemExit), repr(result.exception)
     assert result.exit_code == 2, result.output
-    lines = result.stderr.splitlines()
+    lines = result.stderr.removesuffix("\n").split("\n")
     assert [line.startswith("error: ") for line in lines] == [False] * (len(lines) - 1) + [True]
-    assert all(len(line) < 4000 and line.isprintable() for line in lines)
+    assert all(len(line) < 4000 and line == printable(line) for line in lines)
     assert snapshot(folder) == before
     return lines
 
