@@ -131,7 +131,8 @@ def _run_child(
             if stuck or time.monotonic() > end + 60:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-                _note(state, Finding("hang in C", "no answer to a signal"))
+                text = (state / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
+                _note(state, Finding("hang in C", text))
                 return
     if child.returncode != 0:
         text = (state / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
@@ -219,7 +220,9 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
         random = Random(f"{seed} {executions}")  # noqa: S311
         case = draw_case(reader, workspace, random, seeds)
         (state / "case").write_text(case.to_json(""), encoding="utf-8")
+        faulthandler.dump_traceback_later(SECONDS + GRACE / 2)  # where no signal is answered
         outcome = run_case(reader, workspace, case, guard)
+        faulthandler.cancel_dump_traceback_later()
         executions += 1
         accepted += outcome.accepted
         if outcome.finding and outcome.finding.signature not in known:
