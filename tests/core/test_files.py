@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import errno
 import hashlib
+import io
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -16,11 +20,14 @@ from pipeline.core.files import (
     atomic_directory,
     atomic_file,
     canonical_json,
+    csv_text,
     readable_json,
+    remove_temporaries,
     sha256_file,
     sha256_text,
     write_text,
 )
+from pipeline.core.reading import SpecialFileError
 
 VALUES = st.recursive(
     st.none()
@@ -179,3 +186,36 @@ def test_atomic_directory_leaves_the_old_content_on_error(
 def test_write_text_writes_utf_8_with_line_ends_as_given(tmp_path: Path):
     write_text(tmp_path / "file", "é\u2028\r\nb\n")
     assert (tmp_path / "file").read_bytes() == b"\xc3\xa9\xe2\x80\xa8\r\nb\n"
+
+
+def test_remove_temporaries_passes_over_what_it_may_not_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    left = tmp_path / ".file.abc.tmp"
+    left.touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        remove_temporaries(tmp_path)
+    assert left.exists()
+
+
+def test_an_error_of_a_folder_says_which(tmp_path: Path):
+    with pytest.raises(OSError, match="made") as caught, atomic_directory(tmp_path / "made"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "made")
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\nb", 'a"b', "a,b"])
+def test_a_table_reads_back(cell: str):
+    text = csv_text(["x", "y"], [[cell, 1]])
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [["x", "y"], [cell, "1"]]
+
+
+def test_a_digest_of_a_pipe_is_refused(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SpecialFileError):
+        sha256_file(tmp_path / "pipe")
