@@ -28,15 +28,6 @@ from pipeline.encoder.roles import CONFIG, by_role, role_of
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.source import encoder_files
 
-__all__ = [
-    "DEPTH_NAMES",
-    "DESCRIPTION",
-    "EncoderSnapshot",
-    "changed_files",
-    "materialise",
-    "read_snapshot",
-]
-
 DESCRIPTION = "encoder.json"
 _CHUNK = 1 << 20
 _LARGEST = 1 << 24

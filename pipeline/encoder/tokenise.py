@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -83,7 +84,14 @@ class RowTokenizer:
         self, folder: Path, *, max_length: int | None, trust_remote_code: bool = False
     ) -> None:
         self._folder = folder
+        self.max_length = max_length
         self._tokenizer = _load(folder, trust_remote_code=trust_remote_code)
+        with self._refusing():
+            self._look()
+
+    def _look(self) -> None:
+        """Learns how the tokenizer treats special tokens, words and spaces."""
+        folder = self._folder
         specials = self._tokenizer.encode("", add_special_tokens=True)
         if len(specials.ids) != 2:
             raise EncoderError(
@@ -96,25 +104,26 @@ class RowTokenizer:
         spaced = " a a"
         offsets = self._tokenizer.encode(spaced, add_special_tokens=False).offsets
         self._counts_spaces = any(spaced[begin:end].startswith(" ") for begin, end in offsets)
-        self.max_length = max_length
 
     def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
         """Tokenises several inputs; the same input gives the same row in any company.
 
         Raises:
-            EncoderError: an input is a pair, and the tokenizer has no special tokens between texts.
+            EncoderError: an input is a pair, and the tokenizer has no special tokens between texts,
+                or the tokenizer fails.
         """
         # Words go as a list; the texts of a pair are tokenised one by one, and joined below.
         raw = [part for text in texts if not isinstance(text, tuple) for part in parts(text)]
         words = [self._spaced(text) for text in texts if isinstance(text, tuple)]
-        of_raw, of_words = (
-            iter(
-                self._tokenizer.encode_batch(
-                    inputs, is_pretokenized=pretokenized, add_special_tokens=False
+        with self._refusing():
+            of_raw, of_words = [
+                iter(
+                    self._tokenizer.encode_batch(
+                        inputs, is_pretokenized=pretokenized, add_special_tokens=False
+                    )
                 )
-            )
-            for inputs, pretokenized in ((raw, False), (words, True))
-        )
+                for inputs, pretokenized in ((raw, False), (words, True))
+            ]
         rows = []
         for text in texts:
             if isinstance(text, tuple):
@@ -122,6 +131,18 @@ class RowTokenizer:
             else:
                 rows.append(self._row([self._of_text(next(of_raw), part) for part in parts(text)]))
         return rows
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turns what tokenizers raises, also where its own code gives up, into one line."""
+        try:
+            yield
+        except BaseException as error:
+            # Of a type of its own that is no Exception, or of none.
+            if type(error) is not Exception and type(error).__name__ != "PanicException":
+                raise
+            reason = (str(error).strip() or "without a reason").splitlines()[0]
+            raise EncoderError(f"{self._folder}: its tokenizer fails: {reason:.200}") from error
 
     def _row(self, texts: Sequence[_Part]) -> TokenisedRow:
         around = self._around_text if len(texts) == 1 else self._around_pair

@@ -11,8 +11,9 @@ from pipeline.core.environment import store_path
 from pipeline.core.errors import EncoderError
 from pipeline.core.params import ParamsFile, SectionType
 from pipeline.corpus.folds import FEWEST
+from pipeline.encoder.config import DEPTH_NAMES
 from pipeline.encoder.settings import EncoderSettings
-from pipeline.encoder.snapshot import DEPTH_NAMES, changed_files
+from pipeline.encoder.snapshot import changed_files
 from pipeline.encoder.source import pin_advice, source_config
 from pipeline.extraction.estimate import cost_of_layer
 from pipeline.extraction.settings import FeaturesSettings

@@ -35,6 +35,7 @@ from pipeline.core.paths import is_member_name
 from pipeline.corpus.storage import read_texts
 from pipeline.encoder.settings import EncoderSettings, trusts_code
 from pipeline.encoder.snapshot import materialise
+from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.heads.checkpoint import save_head
@@ -811,6 +812,33 @@ def test_code_of_a_tokenizer_does_not_run(
     if result.exit_code != 0:
         one_line(result, str(encoder))
     assert not (tmp_path / "modules").exists(), "code was made ready to run"
+
+
+def test_a_tokenizer_that_gives_up_is_one_line(encoder: Path) -> None:
+    """A pattern that takes for ever: the library ends it, with an error that is no Exception."""
+    split = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated"}
+    change_json(encoder / "tokenizer.json", pre_tokenizer={**split, "invert": False})
+    change_json(encoder / "tokenizer_config.json", tokenizer_class="TokenizersBackend")
+    seal(encoder)
+    tokenizer = RowTokenizer(encoder, max_length=None)
+    begin = time.monotonic()
+    with pytest.raises(EncoderError, match="its tokenizer fails: ") as caught:
+        tokenizer(["a" * 60 + "!"])
+    assert time.monotonic() - begin < SECONDS
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_without_the_token_for_the_unknown_is_one_line(
+    encoder: Path, refused_encoder: Callable[..., None]
+) -> None:
+    path = encoder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["model"].update({"unk_token": "[NONE]", "vocab": {"[CLS]": 2, "[SEP]": 3}})
+    content["added_tokens"] = []
+    path.write_text(json.dumps(content), encoding="utf-8")
+    change_json(encoder / "tokenizer_config.json", tokenizer_class="TokenizersBackend")
+    seal(encoder)
+    refused_encoder(encoder, "its tokenizer")
 
 
 # --- Memory ---
