@@ -220,11 +220,11 @@ def _read_back() -> None:
             raise AssertionError(f"other ids in texts than in labels of {label}")
 
 
-def _corpus(name: str, files: str, *modules: str, rows: Sequence[str] = ()) -> Reader:
+def _corpus(name: str, files: str, *modules: str, rows: Mapping[str, str] | None = None) -> Reader:
     choices = {
         row: Choice(
             partial(_prepared, row),
-            (files,),
+            (place,),
             writes=WRITES,
             follows=name != "folder",
             extra={
@@ -236,7 +236,7 @@ def _corpus(name: str, files: str, *modules: str, rows: Sequence[str] = ()) -> R
                 }
             }.get(name, {}),
         )
-        for row in (name, *rows)
+        for row, place in {name: files, **(rows or {})}.items()
     }
     shared = ("formats", "lines", "sources", "validation", "values", "scan", "splits", "writer")
     return Reader(
@@ -648,32 +648,12 @@ def readers(world: Path) -> dict[str, Reader]:
         "studies",
     )
     found = [
-        _corpus("jsonl", f"{raw}few.jsonl", "jsonl"),
-        Reader(
-            "jsonl_pairs",
-            ("params.yaml", "data/raw"),
-            {
-                "jsonl_group": Choice(
-                    partial(_prepared, "jsonl_group"), (f"{raw}pairs.jsonl",), writes=WRITES
-                )
-            },
-            ("pipeline/ingest/jsonl.py", "pipeline/ingest/validation.py"),
-        ),
-        _corpus("csv", f"{raw}pairs.csv", "delimited", rows=["csv_column"]),
+        _corpus("jsonl", f"{raw}few.jsonl", "jsonl", rows={"jsonl_group": f"{raw}pairs.jsonl"}),
+        _corpus("csv", f"{raw}pairs.csv", "delimited", rows={"csv_column": f"{raw}pairs.csv"}),
         _corpus("tsv", f"{raw}pairs.tsv", "delimited"),
-        _corpus("conll", f"{raw}few.conll", "conll", rows=["conll_repair"]),
+        _corpus("conll", f"{raw}few.conll", "conll", rows={"conll_repair": f"{raw}few.conll"}),
         _corpus("conllu", f"{raw}few.conllu", "conllu"),
-        _corpus("lines", f"{raw}lines", "parallel"),
-        Reader(
-            "lines_files",
-            ("params.yaml", "data/raw"),
-            {
-                "lines_files": Choice(
-                    partial(_prepared, "lines_files"), (f"{raw}splits",), writes=WRITES
-                )
-            },
-            ("pipeline/ingest/parallel.py", "pipeline/ingest/sources.py"),
-        ),
+        _corpus("lines", f"{raw}lines", "parallel", rows={"lines_files": f"{raw}splits"}),
         _corpus("folder", f"{raw}classes", "folders"),
         Reader(
             "init",

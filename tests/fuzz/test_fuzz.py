@@ -16,7 +16,7 @@ from readers import CASES, Reader, draw_case, kept_cases, readers, run_case
 from world import build, has_parquet
 
 NAMES = (
-    *("jsonl", "jsonl_pairs", "csv", "tsv", "conll", "conllu", "lines", "lines_files", "folder"),
+    *("jsonl", "csv", "tsv", "conll", "conllu", "lines", "folder"),
     *("parquet", "init", "params", "prepared", "manifest", "shards", "train", "heads", "reports"),
     *("encoder", "predict", "dvc", "lineage", "store", "sweeps"),
 )
