@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pipeline.core.errors import TrainingError
 from pipeline.core.kernels import MINIMUM_ROWS
 from pipeline.heads.model import Head
 from pipeline.heads.packing import pack_batch
@@ -136,7 +137,15 @@ def answers(
         outputs: what it gave for each text.
         words: the words of each, for labels on words.
         thresholds: of several labels per text, from which probability on it has each.
+
+    Raises:
+        TrainingError: a number is not finite, as of weights that are finite and absurd.
     """
+    if not all(np.isfinite(one.values).all() for one in outputs):
+        raise TrainingError(
+            "the head gives numbers that are not finite: its training diverged, or its weights are "
+            "damaged; lower learning_rate, or run `dvc checkout`"
+        )
     return [
         label_type.answer(
             names,

@@ -13,11 +13,12 @@ import torch
 from pipelines import head_settings, new_head
 from scipy.special import expit, softmax
 
+from pipeline.core.errors import TrainingError
 from pipeline.heads import scoring
 from pipeline.heads.model import Head
-from pipeline.heads.scoring import Outputs, logits_of, outputs_of, score
+from pipeline.heads.scoring import Outputs, answers, logits_of, outputs_of, score
 from pipeline.tasks.inputs import Inputs
-from pipeline.tasks.registry import tasks
+from pipeline.tasks.registry import default_label_type, tasks
 from pipeline.tasks.words import Words
 
 CPU = torch.device("cpu")
@@ -196,3 +197,12 @@ def test_a_text_of_which_no_word_has_a_token_has_no_outputs() -> None:
         (output,) = all_outputs(head, Held(np.array([2])), inputs)
         assert output.values.shape == (0, 1)
         assert output.best.shape == (0,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_no_answers(value: float) -> None:
+    outputs = [Outputs(np.full((1, 1), number), np.zeros(1, np.int64)) for number in (1.0, value)]
+    label_type = default_label_type("number")
+    assert answers(label_type, [], outputs[:1], None) == [{"value": 1.0}]
+    with pytest.raises(TrainingError, match="not finite"):
+        answers(label_type, [], outputs, None)
