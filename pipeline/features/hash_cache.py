@@ -15,13 +15,13 @@ from pipeline.core.reading import open_regular
 CACHE_FILE = "digests.jsonl"
 """Name of the cache file in a store folder."""
 
-_FINITE = "finite"
+_SOUND = "sound"
 _CHUNK = 1 << 20
 _Identity = tuple[int, int, int, int]
 
 
 class HashCache:
-    """SHA-256 of files, remembered by device, inode, size and time of change.
+    """SHA-256 of files, and whether they are sound, by device, inode, size and time of change.
 
     A file that changes without any of these changing (a failing disk) is remembered as it was:
     ``verify`` therefore trusts no memory.
@@ -34,9 +34,9 @@ class HashCache:
 
     def __init__(self, memory: Path | None = None, *, trust: bool = True) -> None:
         self._memory = memory
-        self._remembered, finite = _read(memory) if memory else ({}, set())
+        self._remembered, sound = _read(memory) if memory else ({}, set())
         self._known = dict(self._remembered) if trust else {}
-        self._finite = finite if trust else set()
+        self._sound = sound if trust else set()
 
     def sha256(self, path: Path, *, follow: bool = True) -> str:
         """SHA-256 of a file in hexadecimal; reads the file only where it is not known.
@@ -58,19 +58,19 @@ class HashCache:
                 self._remember(identity)
         return self._known[identity]
 
-    def is_finite(self, path: Path, look: Callable[[], bool]) -> bool:
-        """Whether all states of a layer's file are finite.
+    def is_sound(self, path: Path, look: Callable[[], bool]) -> bool:
+        """Whether a file holds what its format says, values included; looked at once.
 
         Args:
             path: the file.
-            look: tells, from the file; asked only where it is not known.
+            look: tells; asked only where it is not known.
         """
         identity = _identity(path.stat())
-        if identity not in self._finite:
+        if identity not in self._sound:
             if not look():
                 return False
-            self._finite.add(identity)
-            self._append([_FINITE, *identity])
+            self._sound.add(identity)
+            self._append([_SOUND, *identity])
         return True
 
     def learn(self, path: Path, digest: str) -> None:
@@ -104,13 +104,13 @@ def _identity(status: os.stat_result) -> _Identity:
 
 
 def _read(memory: Path) -> tuple[dict[_Identity, str], set[_Identity]]:
-    """Entries of a cache file: digests, and files whose states are finite."""
+    """Entries of a cache file: digests, and files that were looked at."""
     known: dict[_Identity, str] = {}
-    finite: set[_Identity] = set()
+    sound: set[_Identity] = set()
     for value in read_lines(memory):
         match value:
             case [int(device), int(inode), int(size), int(changed), str(digest)]:
                 known[device, inode, size, changed] = digest
-            case [str(word), int(device), int(inode), int(size), int(changed)] if word == _FINITE:
-                finite.add((device, inode, size, changed))
-    return known, finite
+            case [str(word), int(device), int(inode), int(size), int(changed)] if word == _SOUND:
+                sound.add((device, inode, size, changed))
+    return known, sound

@@ -7,6 +7,7 @@ end, and so take no more memory than the file has bytes.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -162,7 +163,7 @@ class Hdf5File:
             found = dataset.shape, dataset.dtype
             if found != (shape, dtype) or found[1].metadata:
                 raise ValueError(f"{name} is not {shape} {dtype}")
-            return dataset, self._place(name, dataset, dtype.itemsize * int(np.prod(shape)))
+            return dataset, self._place(name, dataset, dtype.itemsize * math.prod(shape))
 
     def _place(self, name: str, dataset: h5d.DatasetID, size: int) -> int:
         properties = dataset.get_create_plist()
@@ -179,8 +180,6 @@ class Hdf5File:
         for part in name.split("/"):
             if not isinstance(place, h5f.FileID | h5g.GroupID):
                 raise TypeError(f"{name} is no dataset")
-            if not place.links.exists(part.encode()):
-                raise ValueError(f"{name} is missing")
             if place.links.get_info(part.encode()).type != h5l.TYPE_HARD:
                 raise ValueError(f"{name} is a link")
             place = h5o.open(place, part.encode())

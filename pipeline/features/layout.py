@@ -18,6 +18,7 @@ SHARDS = "shards"
 TOKENS = "tokens.h5"
 
 # Datasets of tokens.h5
+KEY_BYTES = 32
 INPUT_IDS = "input_ids"
 SEGMENT_IDS = "segment_ids"
 WORD_INDEX = "word_index"
@@ -32,7 +33,12 @@ PER_TOKEN: dict[str, tuple[tuple[int, ...], str]] = {
     WORD_INDEX: ((), "int32"),
     CHAR_OFFSETS: ((2,), "int32"),
 }
-"""Shape of what each token has, and its type."""
+PER_ROW: dict[str, tuple[tuple[int, ...], str]] = {
+    ROW_KEYS: ((KEY_BYTES,), "uint8"),
+    ROW_FULL_LENGTH: ((), "int32"),
+    ROW_WORDS: ((), "int32"),
+}
+"""Shape and type of what each token, and each row, has."""
 
 # Dataset of layer_<NN>.h5
 HIDDEN = "hidden"
@@ -43,7 +49,6 @@ EXAMPLES_ROW = "examples/row"
 ROWS_OFFSETS = "rows/offsets"
 ROWS_KEYS = "rows/keys"
 
-KEY_BYTES = 32
 NAME_DIGITS = 32
 """Hexadecimal digits of a digest that name a shard, or a recipe's folder in the store."""
 

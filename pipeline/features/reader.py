@@ -23,7 +23,7 @@ from pipeline.features.hash_cache import HashCache
 from pipeline.features.hdf5 import REPAIR, Hdf5File
 from pipeline.features.index_file import IndexTables, read_index
 from pipeline.features.manifest import Manifest, read_manifest
-from pipeline.features.shards import ShardTokens, all_finite, map_layer, read_tokens
+from pipeline.features.shards import ShardTokens, all_finite, map_layer, read_column, read_tokens
 
 _IDS_AT_A_TIME = 4096
 
@@ -71,10 +71,12 @@ class Features:
         self.manifest: Manifest = read_manifest(folder)
         self._maps: dict[tuple[str, int], npt.NDArray[Any]] = {}
         self._held: tuple[int, ShardTokens] | None = None
+        self._checked: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         # Memory maps pickle as their contents: gigabytes, where the path is enough.
-        return {"folder": self.folder, "manifest": self.manifest, "_maps": {}, "_held": None}
+        kept = {"folder": self.folder, "manifest": self.manifest}
+        return {**kept, "_maps": {}, "_held": None, "_checked": set()}
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -127,16 +129,11 @@ class Features:
 
     def per_token(self, name: str) -> npt.NDArray[Any]:
         """(tokens, ...) one of ``input_ids``, ``segment_ids``, ``word_index``, ``char_offsets``."""
-        shape, dtype = layout.PER_TOKEN[name]
-        parts = [self._tokens(number).per_token[name] for number in self._numbers]
-        return np.concatenate([np.empty((0, *shape), dtype), *parts])
+        return self._column(name)
 
     def per_row(self, name: str) -> npt.NDArray[Any]:
         """(rows, ...) one of ``row_keys``, ``row_full_length``, ``row_words``."""
-        parts: list[npt.NDArray[Any]] = [
-            getattr(self._tokens(number), name) for number in self._numbers
-        ]
-        return np.concatenate(parts)
+        return self._column(name)
 
     def layer_shards(self, layer: int) -> list[npt.NDArray[Any]]:
         """One layer as memory maps, one per shard: (tokens, width) in the stored precision.
@@ -192,10 +189,12 @@ class Features:
         self._compare(expected, hash_cache)
         _ = self._index
         for number in self._numbers:
-            self._tokens(number)
+            # They are looked at again when they are read; most heads read states alone.
+            path = self._path(number, layout.TOKENS)
+            hash_cache.is_sound(path, partial(self._has_tokens, number))
             for layer in layers:
                 path = self._path(number, layout.layer_file(layer))
-                if not hash_cache.is_finite(path, partial(all_finite, self._map(number, layer))):
+                if not hash_cache.is_sound(path, partial(all_finite, self._map(number, layer))):
                     raise _not_finite(path)
 
     def _compare(self, expected: dict[str, str], hash_cache: HashCache) -> None:
@@ -261,7 +260,26 @@ class Features:
                 f"{REPAIR}"
             )
         self._held = number, held
+        self._checked.add(number)
         return held
+
+    def _has_tokens(self, number: int) -> bool:
+        self._tokens(number)
+        return True
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        """One dataset of all shards' tokens, end to end."""
+        shape, dtype = (layout.PER_TOKEN | layout.PER_ROW)[name]
+        parts = [np.empty((0, *shape), dtype)]
+        for number in self._numbers:
+            if number not in self._checked:
+                parts.append(self._tokens(number).column(name))
+                continue
+            shard = self.manifest.shards[number]
+            count = shard.tokens if name in layout.PER_TOKEN else shard.rows
+            with Hdf5File(self._path(number, layout.TOKENS), layout.TYPE_TOKENS) as file:
+                parts.append(read_column(file, name, count))
+        return np.concatenate(parts)
 
     @cached_property
     def _first_rows(self) -> npt.NDArray[np.int64]:

@@ -88,17 +88,17 @@ def test_a_memory_that_cannot_be_written_is_done_without(file: Path, tmp_path: P
     assert HashCache(file / "not a folder").sha256(file) == sha256_file(file)
 
 
-def test_states_are_looked_at_once(file: Path, tmp_path: Path) -> None:
+def test_a_sound_file_is_looked_at_once(file: Path, tmp_path: Path) -> None:
     memory, looks = tmp_path / "digests.jsonl", []
 
-    def look(finite: bool) -> Callable[[], bool]:
-        return lambda: not looks.append(finite) and finite
+    def look(sound: bool) -> Callable[[], bool]:
+        return lambda: not looks.append(sound) and sound
 
-    assert not HashCache(memory).is_finite(file, look(False))
-    assert HashCache(memory).is_finite(file, look(True))
-    assert HashCache(memory).is_finite(file, look(False))
+    assert not HashCache(memory).is_sound(file, look(False))
+    assert HashCache(memory).is_sound(file, look(True))
+    assert HashCache(memory).is_sound(file, look(False))
     assert looks == [False, True]
-    assert not HashCache(memory, trust=False).is_finite(file, look(False))
+    assert not HashCache(memory, trust=False).is_sound(file, look(False))
     assert HashCache(memory).sha256(file) == sha256_file(file)
 
 
