@@ -34,6 +34,14 @@ def cost_of_layer(features: Path, layer: int, *, store_root: Path) -> str:
 
 def _seconds_per_token_and_layer(store_root: Path, manifest: Manifest) -> float | None:
     store = LocalStore(store_root / manifest.recipe_digest()[: layout.NAME_DIGITS])
-    entries = [entry for entry in store.read_log() if entry.get("tokens") and entry.get("layers")]
-    work = sum(entry["tokens"] * (max(entry["layers"]) + 1) for entry in entries)
-    return sum(entry["seconds"] for entry in entries) / work if work else None
+    work, seconds = 0, 0.0
+    for entry in store.read_log():
+        match entry:
+            case {
+                "tokens": int(tokens),
+                "layers": [*_, int(deepest)],
+                "seconds": int(spent) | float(spent),
+            } if 0 < tokens < layout.MOST_TOKENS and 0 <= deepest <= layout.MOST_LAYERS:
+                work += tokens * (deepest + 1)
+                seconds += max(spent, 0)
+    return seconds / work if work else None
