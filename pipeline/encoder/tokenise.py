@@ -203,6 +203,11 @@ class RowTokenizer:
         )
         return in_text == spaced != words
 
+    @cached_property
+    def largest_id(self) -> int:
+        """The largest id of a token."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values())
+
     @property
     def tells_texts_apart(self) -> bool:
         """Whether an encoder is given segments of a pair: BERT's tokenizer has them, RoBERTa's not.

@@ -58,7 +58,7 @@ class Windows:
         """The windows of a row, in order; their kept parts make up the row.
 
         Raises:
-            ValueError: what every window holds leaves no room to slide.
+            ValueError: what every window holds leaves no room to slide, or there is no text.
         """
         if row.length <= self.max_length:
             return [Window(np.arange(row.length), 0, row.length)]
@@ -130,4 +130,6 @@ def _sliding(row: TokenisedRow) -> tuple[int, int]:
         np.flatnonzero((row.segment_ids == segment) & (row.word_index >= 0)) for segment in (0, 1)
     ]
     longer = max(texts, key=len)  # the first of two equally long ones
+    if not len(longer):
+        raise ValueError("a row without text")
     return int(longer[0]), int(longer[-1]) + 1

@@ -14,7 +14,7 @@ from pipeline.core.errors import StoreError
 from pipeline.corpus.texts import Text
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
-from pipeline.encoder.windows import encode_rows
+from pipeline.encoder.windows import Windows, encode_rows
 from pipeline.extraction.plan import RowPlan, Texts, distinct_inputs
 from pipeline.extraction.recipes import windows_of
 from pipeline.extraction.work import ShardWork
@@ -69,7 +69,7 @@ def compute_missing(
     blocks = list(_blocks(work))
 
     def rows_of(block: Sequence[ShardWork]) -> dict[int, TokenisedRow]:
-        return _rows_of(block, inputs, tokenizer, plan, index)
+        return _rows_of(block, inputs, tokenizer, plan, index, windows)
 
     def write(
         block: Sequence[ShardWork],
@@ -176,8 +176,13 @@ def _rows_of(
     tokenizer: RowTokenizer,
     plan: RowPlan,
     index: RowIndex,
+    windows: Windows | None,
 ) -> dict[int, TokenisedRow]:
-    """The rows of a block's shards: as the store has them, or tokenised anew."""
+    """The rows of a block's shards: as the store has them, or tokenised anew.
+
+    Raises:
+        StoreError: a row of the store cannot be encoded; the encoder's tokenizer did not give it.
+    """
     rows: dict[int, TokenisedRow] = {}
     unknown = set()
     for item in block:
@@ -187,12 +192,35 @@ def _rows_of(
                 unknown.add(row)
             else:
                 rows[row] = TokenisedRow(**stored)
+        for row in item.compute:
+            if row in rows and not _can_be_encoded(rows[row], tokenizer, windows):
+                example = plan.rows.example_ids[
+                    int(np.flatnonzero(plan.rows.example_rows == row)[0])
+                ]
+                raise StoreError(
+                    f"shard {item.shard.name}: text {example!r} has tokens in the store that its "
+                    "tokenizer does not give; remove the shards with it, or let FEATURE_STORE name "
+                    "another store"
+                )
     found: dict[int, Text] = {}
     while len(found) < len(unknown):
         row, text = next(inputs)
         if row in unknown:
             found[row] = text
     return rows | dict(zip(found, tokenizer(list(found.values())), strict=True))
+
+
+def _can_be_encoded(row: TokenisedRow, tokenizer: RowTokenizer, windows: Windows | None) -> bool:
+    """Whether a stored row is one that the encoder can be given; others may have written it."""
+    if row.length == 0 or row.input_ids.min() < 0 or row.input_ids.max() > tokenizer.largest_id:
+        return False
+    if windows is None:
+        return tokenizer.max_length is None or row.length <= tokenizer.max_length
+    try:
+        windows.over(row)
+    except ValueError:
+        return False
+    return True
 
 
 def _keep(

@@ -439,6 +439,21 @@ def test_what_another_user_of_the_store_forged_is_told_in_one_line(
         }
 
 
+@pytest.mark.parametrize("value", [10**9, -1, 2**31 - 1])
+def test_tokens_of_the_store_that_no_tokenizer_gives_are_not_encoded(
+    project: Path, value: int
+) -> None:
+    for path in (project / ".features").rglob("tokens.h5"):
+        write(path, path.read_bytes())
+        with h5py.File(path, "r+") as hdf5:
+            hdf5["input_ids"][1] = value
+        write(path.with_name("tokens.h5.sha256"), f"{sha256_file(path)}  tokens.h5\n")
+    for path in (project / ".features").rglob("layer_*"):
+        path.unlink()
+    line = refused(run("extract"))
+    assert "has tokens in the store that its tokenizer does not give" in line
+
+
 def test_few_open_files_are_enough_or_told(tiny_encoder: Path, tmp_path: Path) -> None:
     """Every shard that is mapped stays open; what the limit allows, the message says."""
     folder = prepared(tmp_path, labelled(random_sentences(300)))
