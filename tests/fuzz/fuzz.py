@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -91,7 +91,7 @@ def _fuzz(name: str, folder: Path, world: Path, arguments: argparse.Namespace) -
         limit = arguments.coverage_seconds
         _run_child(name, state, world, arguments.seed, limit, arguments, coverage=True)
         if (state / "coverage").exists():
-            percent = (state / "coverage").read_text(encoding="utf-8")
+            percent = _covered(readers(world)[name], state / "coverage")
         findings.update(_collect(state, arguments.found / name))
     rate = executions / seconds if seconds else 0
     line = (
@@ -113,9 +113,12 @@ def _run_child(
     *,
     coverage: bool,
 ) -> None:
-    command = [sys.executable, str(HERE / "fuzz.py"), "--child", str(state), "--world", str(world)]
+    command = [sys.executable]
+    if coverage:
+        command += ["-m", "coverage", "run", "--branch", f"--data-file={state / 'coverage'}"]
+        command += ["--rcfile=", f"--include={ROOT}/*"]
+    command += [str(HERE / "fuzz.py"), "--child", str(state), "--world", str(world)]
     command += ["--reader", name, "--seed", str(seed), "--minutes", str(seconds / 60)]
-    command += ["--coverage-seconds", str(seconds if coverage else 0)]
     with (state / "log").open("wb") as log:
         child = subprocess.Popen(
             command,
@@ -196,14 +199,11 @@ def _child(arguments: argparse.Namespace) -> None:
     reader = readers(arguments.world)[name]
     tempfile.tempdir = str(state / "work" / "tmp")
     Path(tempfile.tempdir).mkdir(parents=True)
-    stop = _start_coverage(reader) if arguments.coverage_seconds else None
     workspace = Workspace(state / "work", arguments.world, reader.needs)
     os.chdir(workspace.live)
     os.environ.pop("FEATURE_STORE", None)
     _warm_up(reader, workspace)
     _loop(reader, workspace, state, arguments.seed, 60 * arguments.minutes)
-    if stop is not None:
-        (state / "coverage").write_text(stop(), encoding="utf-8")
 
 
 def _warm_up(reader: Reader, workspace: Workspace) -> None:
@@ -238,10 +238,15 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
         faulthandler.cancel_dump_traceback_later()
         executions += 1
         accepted += outcome.accepted
-        if outcome.finding and outcome.finding.signature not in known:
-            known.add(outcome.finding.signature)
-            case = reduced(reader, workspace, case, guard, outcome.finding.signature, state)
-            _keep(state, case, outcome.finding)
+        finding = outcome.finding
+        if (
+            finding
+            and finding.signature not in known
+            and _again(reader, workspace, case, guard, finding.signature)
+        ):
+            known.add(finding.signature)
+            case = reduced(reader, workspace, case, guard, finding.signature, state)
+            _keep(state, case, finding)
         if executions % 50 == 1 or outcome.finding:
             for what, value in (
                 ("executions", executions),
@@ -251,6 +256,12 @@ def _loop(reader: Reader, workspace: Workspace, state: Path, seed: int, seconds:
                 (state / what).write_text(str(value), encoding="ascii")
     (state / "executions").write_text(str(executions), encoding="ascii")
     (state / "seconds").write_text(str(time.monotonic() - start), encoding="ascii")
+
+
+def _again(reader: Reader, workspace: Workspace, case: Case, guard: Guard, signature: str) -> bool:
+    """Whether a finding comes again: on a busy machine, others open files, and time passes."""
+    finding = run_case(reader, workspace, case, guard).finding
+    return finding is not None and finding.signature == signature
 
 
 def reduced(
@@ -268,30 +279,21 @@ def reduced(
         smaller = Case(case.reader, case.choice, rest)
         if time.monotonic() < end:
             (state / "case").write_text(smaller.to_json(""), encoding="utf-8")
-            outcome = run_case(reader, workspace, smaller, guard)
-            if outcome.finding and outcome.finding.signature == signature:
+            if _again(reader, workspace, smaller, guard, signature):
                 case = smaller
     return case
 
 
-def _start_coverage(reader: Reader) -> Callable[[], str]:
+def _covered(reader: Reader, data: Path) -> str:
+    """Share of the lines and branches of a reader's modules that were run."""
     import coverage
 
-    measured = coverage.Coverage(
-        branch=True,
-        data_file=None,
-        config_file=False,
-        include=[str(ROOT / module) for module in reader.modules],
-    )
-    measured.start()
-
-    def stop() -> str:
-        measured.stop()
-        with open(os.devnull, "w") as nothing, suppress(coverage.exceptions.NoDataError):  # noqa: PTH123
-            return f"{measured.report(file=nothing):.0f} % of lines and branches of its modules"
-        return "nothing covered"
-
-    return stop
+    measured = coverage.Coverage(branch=True, data_file=str(data), config_file=False)
+    measured.load()
+    modules = [str(ROOT / module) for module in reader.modules]
+    with Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        percent = measured.report(include=modules, file=nothing)
+    return f"{percent:.0f} % of lines and branches of its modules"
 
 
 if __name__ == "__main__":

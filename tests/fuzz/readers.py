@@ -723,6 +723,8 @@ def readers(world: Path) -> dict[str, Reader]:
             (
                 *("pipeline/encoder/source.py", "pipeline/encoder/snapshot.py"),
                 *("pipeline/encoder/model.py", "pipeline/encoder/tokenise.py"),
+                *("pipeline/encoder/config.py", "pipeline/encoder/inspection.py"),
+                *("pipeline/encoder/weights.py", "pipeline/encoder/roles.py"),
             ),
             slow=True,
         ),
