@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,6 +36,7 @@ def workers(
     """
     context = multiprocessing.get_context("spawn")
     processes, pipes = [], []
+    resource_tracker.ensure_running()  # started later, it would let Ctrl-C through again
     try:
         for _ in range(count):
             ours, theirs = context.Pipe()

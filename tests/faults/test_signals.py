@@ -122,7 +122,11 @@ def test_ctrl_c_while_a_command_is_imported_is_no_traceback(
 
 
 WORKERS = """
-import sys, time
+import os, time
+from pathlib import Path
+if __name__ != "__main__":  # a worker, which imports the program first
+    Path(f"begun-{os.getpid()}").touch()
+    time.sleep(30)
 import click
 from pipeline.core.command import StageCommand
 from pipeline.sweeps.workers import workers
@@ -144,7 +148,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_workers_of_a_sweep_end_with_it_and_say_nothing(tmp_path: Path, number: int) -> None:
-    """Also while they are importing; a terminal sends Ctrl-C to all processes at once."""
+    """Also while they are importing, which takes seconds."""
     (tmp_path / "program.py").write_text(WORKERS, encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "program.py"],
@@ -158,11 +162,14 @@ def test_workers_of_a_sweep_end_with_it_and_say_nothing(tmp_path: Path, number: 
     assert process.stdout is not None
     children = [int(word) for word in process.stdout.readline().split()]
     assert len(children) == 2
-    time.sleep(0.3)
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
+    until = time.monotonic() + 20
+    while len(list(tmp_path.glob("begun-*"))) < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    if number == signal.SIGINT:  # a terminal sends it to all processes, in any order
+        for child in children:
+            os.kill(child, number)
+        time.sleep(0.5)
+    process.send_signal(number)
     code, errors = ended(process)
     assert code == (143 if number == signal.SIGTERM else 1)
     assert errors in ("", "\nAborted!\n", "Aborted!\n")
