@@ -17,8 +17,9 @@ from pipeline.core.files import READ_ONLY, write_bytes
 from pipeline.features import layout
 from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.features.reader import Features, open_features
+from pipeline.features.shards import ShardTokens
 from pipeline.store.keys import Recipe, shard_name
-from pipeline.store.writer import index_file, key_array, layer_file, row_offsets
+from pipeline.store.writer import index_file, key_array, layer_file, row_offsets, tokens_file
 from pipeline.training.batches import epoch_batches
 from pipeline.training.states import MappedStates
 
@@ -72,11 +73,13 @@ def _make_features(folder: Path) -> Features:
         keys = [rng.bytes(layout.KEY_BYTES) for _ in lengths]
         hidden = rng.standard_normal((int(lengths.sum()), WIDTH), np.float32).astype(np.float16)
         name = shard_name(keys)
-        image = layer_file(hidden, layer=LAYER)
-        write_bytes(
-            folder / layout.shard_path(name, layout.layer_file(LAYER)), image, mode=READ_ONLY
-        )
-        digests = {layout.layer_file(LAYER): hashlib.sha256(image).hexdigest()}
+        digests = {}
+        for file, image in (
+            (layout.TOKENS, tokens_file(_tokens(lengths, keys))),
+            (layout.layer_file(LAYER), layer_file(hidden, layer=LAYER)),
+        ):
+            write_bytes(folder / layout.shard_path(name, file), image, mode=READ_ONLY)
+            digests[file] = hashlib.sha256(image).hexdigest()
         entries.append(ShardEntry(name, len(lengths), len(hidden), digests))
         all_lengths.append(lengths)
         all_keys += keys
@@ -95,10 +98,25 @@ def _make_features(folder: Path) -> Features:
     write_bytes(folder / layout.INDEX_FILE, index_bytes, mode=READ_ONLY)
     digest = hashlib.sha256(index_bytes).hexdigest()
     manifest = Manifest(
-        RECIPE.as_json(), (LAYER,), WIDTH, LAYER, "float16", "", digest, tuple(entries)
+        RECIPE.as_json(), (LAYER,), WIDTH, LAYER, "float16", "0" * 64, digest, tuple(entries)
     )
     write_manifest(folder, manifest)
     return open_features(folder)
+
+
+def _tokens(lengths: npt.NDArray[np.int32], keys: Sequence[bytes]) -> ShardTokens:
+    """Tokens that say nothing, of rows of these lengths."""
+    count = int(lengths.sum())
+    return ShardTokens(
+        per_token={
+            name: np.zeros((count, *shape), dtype)
+            for name, (shape, dtype) in layout.PER_TOKEN.items()
+        },
+        row_offsets=row_offsets(lengths),
+        row_keys=key_array(keys),
+        row_full_length=lengths,
+        row_words=np.ones(len(lengths), np.int32),
+    )
 
 
 def _one_file(features: Features, path: Path) -> None:

@@ -20,6 +20,7 @@ from pipelines import extracted, labelled, prepared
 from tracked import flip
 
 from pipeline.core.errors import StoreError
+from pipeline.core.files import canonical_json
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.manifest import read_manifest
 from pipeline.features.reader import open_features
@@ -340,3 +341,122 @@ def test_r1_a_damaged_file_is_found_before_it_is_read(features: Path, tmp_path: 
     flip(next(copy.rglob("layer_03.h5")))
     with pytest.raises(StoreError, match=r"layer_03\.h5: is damaged"):
         open_features(copy).check([3], HashCache(tmp_path / "digests.jsonl"))
+
+
+def test_f6_datasets_are_end_to_end_and_readers_refuse_others(
+    features: Path, tmp_path: Path
+) -> None:
+    for path in features.rglob("*.h5"):
+        with h5py.File(path) as file:
+            found: list[h5py.Dataset] = []
+            file.visititems(lambda _, item, found=found: found.append(item))
+            for dataset in (item for item in found if isinstance(item, h5py.Dataset)):
+                if not (path.name == "features.h5" and dataset.is_virtual):
+                    assert dataset.chunks is None
+                    assert dataset.external is None
+                    assert dataset.id.get_offset() is not None
+    copy = tmp_path / "features"
+    shutil.copytree(features, copy)
+    victim = next(copy.rglob("layer_03.h5"))
+    victim.chmod(0o644)
+    with h5py.File(victim, "r+") as file:
+        hidden = file["hidden"][()]
+        del file["hidden"]
+        file.create_dataset("hidden", data=hidden, compression="gzip")
+    with pytest.raises(StoreError, match="hidden is not stored end to end"):
+        open_features(copy).layer_shards(3)
+
+
+def resigned(features: Path, folder: Path, **changes: Any) -> Path:
+    content = manifest(features) | changes
+    del content["manifest_sha256"]
+    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    content["manifest_sha256"] = digest
+    (folder / "manifest.json").write_text(canonical_json(content) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_m6_a_manifest_of_another_shape_is_rejected(features: Path, tmp_path: Path) -> None:
+    assert read_manifest(resigned(features, tmp_path)) == read_manifest(features)
+    for changes in ({"layers": [3, 2]}, {"device": "cuda"}, {"width": "64"}, {"depth": 1}):
+        with pytest.raises(StoreError, match="is damaged"):
+            read_manifest(resigned(features, tmp_path, **changes))
+    for key, value in (("name", "../../outside"), ("files", {"evil.py": "a" * 64}), ("rows", 0)):
+        entries = manifest(features)["shards"]
+        entries[0][key] = value
+        with pytest.raises(StoreError, match="is damaged"):
+            read_manifest(resigned(features, tmp_path, shards=entries))
+
+
+def test_t4_tokens_belong_to_words_of_their_row(features: Path, tmp_path: Path) -> None:
+    for shard in shards(features):
+        with h5py.File(shard / "tokens.h5") as file:
+            offsets, words = file["row_offsets"][()], file["word_index"][()]
+            for row, count in enumerate(file["row_words"][()]):
+                own = words[offsets[row] : offsets[row + 1]]
+                assert own.min() >= -1
+                assert own.max() < count
+                assert (np.diff(own[own >= 0]) >= 0).all()
+    copy = tmp_path / "features"
+    shutil.copytree(features, copy)
+    victim = next(copy.rglob("tokens.h5"))
+    victim.chmod(0o644)
+    with h5py.File(victim, "r+") as file:
+        file["word_index"][1] = 10_000
+    with pytest.raises(StoreError, match="of a word that its row does not have"):
+        open_features(copy).per_token("word_index")
+
+
+def test_e4_the_index_file_has_the_rows_of_the_shards(features: Path, tmp_path: Path) -> None:
+    with h5py.File(features / "features.h5") as file:
+        keys, offsets = file["rows/keys"][()], file["rows/offsets"][()]
+    first = 0
+    for entry in manifest(features)["shards"]:
+        end = first + entry["rows"]
+        assert hashlib.sha256(keys[first:end].tobytes()).hexdigest()[:32] == entry["name"]
+        assert offsets[end] - offsets[first] == entry["tokens"]
+        first = end
+    assert first == len(keys)
+    copy = tmp_path / "features"
+    shutil.copytree(features, copy)
+    (copy / "features.h5").chmod(0o644)
+    with h5py.File(copy / "features.h5", "r+") as file:
+        file["rows/keys"][0] = 0
+    with pytest.raises(StoreError, match="its rows are not those of shard"):
+        _ = open_features(copy).row_offsets
+
+
+def test_s3_a_link_in_a_store_is_not_followed(tmp_path: Path) -> None:
+    store, other = LocalStore(tmp_path / "store" / "recipe"), tmp_path / "other"
+    other.mkdir()
+    store.put("a" * 32, "tokens.h5", b"bytes")
+    store.path("a" * 32, "tokens.h5").rename(other / "tokens.h5")
+    store.path("a" * 32, "tokens.h5").symlink_to(other / "tokens.h5")
+    assert not LocalStore(store.folder).holds("a" * 32, "tokens.h5")
+    assert list(store.files()) == []
+    (store.folder / ("b" * 32)).symlink_to(other)
+    assert store.shards() == ["a" * 32]
+    with pytest.raises(StoreError, match="is a symbolic link"):
+        store.put("b" * 32, "tokens.h5", b"bytes")
+    assert (other / "tokens.h5").read_bytes() == b"bytes"
+
+
+def test_r2_what_does_not_fit_the_format_is_found_before_a_row_is_given(
+    features: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "features"
+    shutil.copytree(features, copy)
+    victim = next(copy.rglob("tokens.h5"))
+    victim.chmod(0o644)
+    with h5py.File(victim, "r+") as file:
+        file["row_offsets"][-1] += 1
+    digest = hashlib.sha256(victim.read_bytes()).hexdigest()
+    entries = manifest(features)["shards"]
+    for entry in entries:
+        if entry["name"] == victim.parent.name:
+            entry["files"]["tokens.h5"] = digest
+    (copy / "manifest.json").unlink()
+    resigned(features, copy, shards=entries)
+    for hash_cache in (HashCache(), HashCache(tmp_path / "digests.jsonl")):
+        with pytest.raises(StoreError, match="the offsets of rows do not ascend"):
+            open_features(copy).check([3], hash_cache)

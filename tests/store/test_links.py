@@ -70,3 +70,23 @@ def test_a_real_other_file_system_is_copied_to(source):
         assert linker.reason == "it is on another file system"
     finally:
         target.unlink(missing_ok=True)
+
+
+def test_what_a_link_leads_to_is_linked(source, tmp_path):
+    """DVC may put symbolic links into the workspace; the store has none."""
+    (tmp_path / "link").symlink_to(source)
+    Linker().link(tmp_path / "link", tmp_path / "target")
+    assert not (tmp_path / "target").is_symlink()
+    assert (tmp_path / "target").samefile(source)
+
+
+def test_a_copy_is_written_over_no_link(source, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError(errno.EXDEV, "no links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "other").write_bytes(b"nobody's to write")
+    (tmp_path / "target").symlink_to(tmp_path / "other")
+    Linker().link(source, tmp_path / "target")
+    assert not (tmp_path / "target").is_symlink()
+    assert (tmp_path / "other").read_bytes() == b"nobody's to write"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from stored_shards import RECIPE, add_shard
 
+from pipeline.core.paths import UnsafeNameError
 from pipeline.store.links import Linker
 from pipeline.store.local import LocalStore
 
@@ -148,3 +149,51 @@ def test_half_a_line_of_the_log_is_passed_over(store):
     with (store.folder / "log.jsonl").open("a") as file:
         file.write('{"rows": 4')
     assert store.read_log() == [{"rows": 3}]
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "", ".", "a/b", "x" * 300, "a\0b"])
+def test_names_that_lead_elsewhere_have_no_path(store, name):
+    with pytest.raises(UnsafeNameError):
+        store.path(name, "tokens.h5")
+    with pytest.raises(UnsafeNameError):
+        store.path("a" * 32, name)
+
+
+def test_only_shards_and_their_files_are_listed(store):
+    name = add_shard(store, [0], [1])
+    for other in ("notes", "A" * 32, "a" * 31):
+        (store.folder / other).mkdir()
+        (store.folder / other / "tokens.h5").touch()
+    for file in ("more.h5", "layer_1.h5", "tokens.h5.bak"):
+        store.path(name, file).touch()
+    store.path(name, "layer_05.h5").symlink_to(store.path(name, "layer_01.h5"))
+    assert store.shards() == [name]
+    assert list(store.files()) == [(name, "layer_01.h5"), (name, "tokens.h5")]
+
+
+def test_unsound_files_are_not_adopted(store, tmp_path):
+    name = add_shard(store, [0], [1])
+    source, digest = tmp_path / "elsewhere", store.digest(name, "layer_01.h5")
+    source.write_bytes(store.path(name, "layer_01.h5").read_bytes())
+    store.remove(name, "layer_01.h5")
+    asked = []
+    for sound in (False, True):
+        assert sound == store.import_file(
+            name,
+            "layer_01.h5",
+            source,
+            digest,
+            Linker(),
+            is_sound=lambda path, sound=sound: not asked.append(path) and sound,
+        )
+    assert asked == [source, source]
+
+
+@pytest.mark.parametrize("note", [b"", b"short", b"\xff" * 100, b"A" * 64 + b" x", b"/etc/passwd"])
+def test_a_note_that_is_no_digest_counts_as_none(store, note):
+    name = add_shard(store, [0], [1])
+    path = store.path(name, "layer_01.h5.sha256")
+    path.unlink()
+    path.write_bytes(note)
+    assert store.digest(name, "layer_01.h5") is None
+    assert not store.holds(name, "layer_01.h5")
