@@ -22,7 +22,7 @@ from pipeline.sweeps.results import read_study
 
 pytestmark = pytest.mark.slow
 
-SPACES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128, 256, 512, 1024)
+SPACES = (0, 1, 2, 3, 5, 9, 17, 33, 65, 129, 257, 513, 1025)
 """Pages of 4 KiB that are free: too few, until they are enough."""
 
 
