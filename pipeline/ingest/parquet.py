@@ -22,8 +22,8 @@ _MOST_VALUES = 1 << 27
 _MOST_BYTES = 1 << 32
 """Values, and bytes, of a column in one group of rows: pages of it are taken apart in memory."""
 
-_BEST_RATIO = 1000
-"""Rows that a byte of the file may stand for, which is more than any compression reaches."""
+_BEST_RATIO = 100
+"""Rows that a byte of the file may stand for, which is more than rows of different texts take."""
 
 
 def read_parquet(source: Source, settings: CorpusSettings) -> Iterator[Row]:
