@@ -14,6 +14,7 @@ from pipeline.core.errors import ParameterError, StoreError
 from pipeline.core.files import sha256_file
 from pipeline.core.lock import no_writer, only_writer
 from pipeline.core.params import ParamsFile
+from pipeline.core.printing import printable
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.settings import trusts_code
 from pipeline.extraction.settings import FeaturesSettings
@@ -58,7 +59,7 @@ def stats() -> None:
     )
     for row in features_usage(folders):
         click.echo(
-            f"{row.features:24} {row.part:9} {row.tokens:11,} {row.shards:6,} "
+            f"{printable(row.features):24} {row.part:9} {row.tokens:11,} {row.shards:6,} "
             f"{row.bytes / 1e6:9.1f} {row.shared / 1e6:10.1f}"
         )
     click.echo(f"\nstore {store_path()}")
@@ -93,16 +94,15 @@ def verify(names: tuple[str, ...], recompute: int | None, repair: bool, params_p
     folders = _folders(names)
     damages = _damages(folders)
     for damage in damages:
-        click.echo(f"damaged: {damage}")
+        click.echo(printable(f"damaged: {damage}"))
     if damages and repair:
         _repair(folders, ParamsFile(params_path))
         damages = _damages(folders)
     if damages:
         advice = "" if repair else "; run `python -m stages.store verify --repair`"
         raise StoreError(f"{damages[0]}; {len(damages)} files are damaged in all{advice}")
-    click.echo(
-        f"intact: {', '.join(folder.name for folder in folders) or 'no features'}, and the store"
-    )
+    names_found = ", ".join(folder.name for folder in folders) or "no features"
+    click.echo(printable(f"intact: {names_found}, and the store"))
     if recompute:
         for folder in folders:
             _recompute(folder, ParamsFile(params_path), recompute)
@@ -252,7 +252,7 @@ def _recompute(folder: Path, params: ParamsFile, count: int) -> None:
             "encoder are not those that it was made of, or the machine computes wrongly"
         )
     how = "bit for bit" if result.same_machine else "within the precision (other machines computed)"
-    click.echo(f"features {folder.name}: {result.rows} rows computed afresh agree {how}")
+    click.echo(printable(f"features {folder.name}: {result.rows} rows computed afresh agree {how}"))
 
 
 def _sources(params: ParamsFile, name: str) -> tuple[FeaturesSettings, Path, Path]:

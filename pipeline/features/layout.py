@@ -98,7 +98,7 @@ def shard_path(shard: str, file: str) -> str:
 
 
 def is_shard_name(name: str) -> bool:
-    """Whether a folder can be a shard: 32 hexadecimal digits."""
+    """Whether a folder can be a shard, or a recipe's in a store: 32 hexadecimal digits."""
     return _SHARD.fullmatch(name) is not None
 
 

@@ -241,7 +241,7 @@ def all_stores(root: Path, hash_cache: HashCache | None = None) -> list[LocalSto
     return [
         LocalStore(path.parent, hash_cache)
         for path in sorted(root.glob(f"*/{RECIPE}"))
-        if not path.parent.is_symlink()
+        if layout.is_shard_name(path.parent.name) and not path.parent.is_symlink()
     ]
 
 

@@ -295,6 +295,17 @@ def test_a_manifest_that_is_none_is_damaged_in_one_line(project: Path, what: str
         assert run(command).exit_code == 0
 
 
+def test_what_a_manifest_names_is_printed_and_not_obeyed(project: Path) -> None:
+    content = manifest()
+    content["recipe"]["encoder"]["weights"] = {"\x1b[2J\x1b]0;title\x07": "a" * 64}
+    content["\u202e\x9b"] = 1
+    sign(content)
+    for command in ("verify", "train", "export"):
+        result = run(command)
+        assert "is damaged" in refused(result)
+        assert all(line.isprintable() for line in result.output.splitlines())
+
+
 TEXTS: dict[str, bytes] = {
     "nothing": b"",
     "nested deep": b"[" * 100_000,
