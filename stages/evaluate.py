@@ -10,7 +10,7 @@ import click
 from pipeline.core.command import LongCommand, echo
 from pipeline.core.errors import DataError
 from pipeline.core.files import canonical_json, csv_text, md5_file, readable_json, write_text
-from pipeline.corpus.storage import LABELS, TEXTS, read_labels, read_texts
+from pipeline.corpus.storage import LABELS, TEXTS, read_labels, texts_of
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import read_head_runs, read_probe, read_runs, run_files
 from pipeline.evaluation.table import summary
@@ -51,7 +51,7 @@ def main(
     evaluation = evaluate(
         trained.label_type,
         column,
-        [text for _, text in read_texts(texts)],
+        texts_of(texts, column),
         runs,
         kept=trained.kept,
         probe=read_probe(probe, column, trained.label_type) if probe else None,

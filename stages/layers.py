@@ -20,7 +20,7 @@ from pipeline.core.errors import ParameterError
 from pipeline.core.files import atomic_directory, readable_json
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import require_splits
-from pipeline.corpus.storage import read_labels, read_texts
+from pipeline.corpus.storage import read_labels, texts_of
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import Features, open_features
@@ -69,7 +69,8 @@ def main(
     params = ParamsFile(params_path)
     settings = params.section(HeadSettings, "heads", name)
     out = studies_root / f"{name}_layers"
-    if (out / TRIALS).exists() or out.name in (params.data.get("sweeps") or {}):
+    sweeps = params.table("sweeps") if params.data.get("sweeps") is not None else {}
+    if (out / TRIALS).exists() or out.name in sweeps:
         raise ParameterError(
             f"{out}: is for the sweep of that name; rename the sweep in params.yaml, and this "
             "folder if it is there"
@@ -85,7 +86,7 @@ def main(
     features = open_features(data_root / "features" / settings.features)
     texts = None
     if settings.on_words:
-        texts = [text for _, text in read_texts(data_root / "text" / settings.corpus)]
+        texts = texts_of(data_root / "text" / settings.corpus, labels)
     control = control_labels(labels, texts, how)
     random_init = None
     if with_random_init:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from sys import float_info, intern
+from sys import intern
 from typing import Any, Literal
 
 from pipeline.core.errors import DataError
@@ -23,6 +23,9 @@ from pipeline.corpus.texts import Text, TextPair
 TEXTS = "texts.jsonl"
 LABELS = "labels.jsonl"
 LABELS_META = "labels.json"
+
+LARGEST_NUMBER = 3.4e38
+"""Of labels that are numbers: heads learn them in float32."""
 
 _MOST_BYTES = 1 << 27
 """Bytes of a row; ingest takes rows of 16 million characters, some of which JSON escapes."""
@@ -68,6 +71,21 @@ def read_texts(folder: Path) -> Iterator[tuple[str, Text]]:
         else:
             raise _damaged(path, number, "it is no row of an id and a text, words, or a pair")
         yield row["id"], text
+
+
+def texts_of(folder: Path, labels: Labels) -> list[Text]:
+    """Reads the inputs that labels belong to, in their order.
+
+    Raises:
+        DataError: the text file is absent or damaged, or has other rows.
+    """
+    ids, texts = [], []
+    for row_id, text in read_texts(folder):
+        ids.append(row_id)
+        texts.append(text)
+    if ids != labels.ids:
+        raise DataError(f"{folder / TEXTS}: not the rows of the labels; run `dvc repro`")
+    return texts
 
 
 def read_labels(folder: str | Path, label: str) -> Labels:
@@ -119,7 +137,7 @@ def _fits(value: Any, kind: Kind) -> bool:
     if kind == "class":
         return type(value) is str
     if kind == "number":
-        return type(value) in (float, int) and abs(value) <= float_info.max
+        return type(value) in (float, int) and abs(value) <= LARGEST_NUMBER
     return _is_strings(value)
 
 

@@ -9,6 +9,7 @@ import math
 import re
 from typing import Any
 
+from pipeline.corpus.storage import LARGEST_NUMBER
 from pipeline.ingest.problems import show
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -62,7 +63,7 @@ def classes_of(value: Any, separator: str | None) -> tuple[str, ...]:
 
 
 def number_of(value: Any, *, cells: bool) -> float:
-    """A finite number."""
+    """A number that is finite in float32, in which heads learn it."""
     if cells and isinstance(value, str):
         text = value.strip()
         if _NUMBER.fullmatch(text):
@@ -81,4 +82,6 @@ def number_of(value: Any, *, cells: bool) -> float:
 def _finite(number: float, value: Any) -> float:
     if not math.isfinite(number):
         raise WrongValueError("a finite number", value, "give the row one, or remove the row")
+    if abs(number) > LARGEST_NUMBER:
+        raise WrongValueError(f"a number of up to {LARGEST_NUMBER:g}", value, "scale the numbers")
     return number

@@ -12,7 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import DataError
-from pipeline.corpus.storage import LABELS, LABELS_META, TEXTS, read_labels, read_texts
+from pipeline.corpus.storage import (
+    LABELS,
+    LABELS_META,
+    LARGEST_NUMBER,
+    TEXTS,
+    read_labels,
+    read_texts,
+)
 from pipeline.corpus.texts import Label, Text, TextPair
 from pipeline.ingest.counts import Tally
 from pipeline.ingest.prepare import PreparedCorpus
@@ -100,7 +107,7 @@ def test_tags_read_back_as_written(
     assert labels.kind == "tags"
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=6))
+@given(st.lists(st.floats(-LARGEST_NUMBER, LARGEST_NUMBER), max_size=6))
 @settings(max_examples=50, deadline=None)
 def test_numbers_read_back_as_written(
     tmp_path_factory: pytest.TempPathFactory, numbers: list[float]
