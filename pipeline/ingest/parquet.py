@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +91,7 @@ def parquet_file(path: Path) -> Iterator[Any]:
             "project's folder: pip install -e '.[parquet]')"
         ) from None
     try:
+        _parse_apart(path)
         with open_regular(path) as raw:
             metadata = ParquetFile(raw).metadata
             columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
@@ -100,6 +103,32 @@ def parquet_file(path: Path) -> Iterator[Any]:
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror
         raise BadParquetError(f"cannot be read as Parquet: {show(reason)}") from None
+
+
+_PARSE = """
+from pyarrow.parquet import ParquetFile
+metadata = ParquetFile(open(0, "rb")).metadata
+for place in range(metadata.num_row_groups):
+    group = metadata.row_group(place)
+    for number in range(group.num_columns):
+        group.column(number)
+"""
+
+
+def _parse_apart(path: Path) -> None:
+    """Parses what a file says of its columns, first in a process of its own.
+
+    Of some files that are damaged pyarrow says nothing, but ends the process.
+
+    Raises:
+        BadParquetError: it did.
+    """
+    with open_regular(path) as file:
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-P", "-c", _PARSE], stdin=file, capture_output=True, check=False
+        )
+    if done.returncode < 0:
+        raise BadParquetError("cannot be read as Parquet: what it says of its columns is damaged")
 
 
 def rows_of(file: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
