@@ -95,7 +95,11 @@ class RowPlan:
 
 
 def read_rows(texts: Texts, recipe: Recipe) -> CorpusRows:
-    """Reads the corpus once to learn which rows it has; tokenises nothing."""
+    """Reads the corpus once to learn which rows it has; tokenises nothing.
+
+    Raises:
+        DataError: there are none.
+    """
     digest = recipe.digest()
     ids: list[str] = []
     example_rows: list[int] = []
@@ -103,6 +107,8 @@ def read_rows(texts: Texts, recipe: Recipe) -> CorpusRows:
     for example, text in texts():
         ids.append(example)
         example_rows.append(row_of.setdefault(row_key(digest, text), len(row_of)))
+    if not ids:
+        raise DataError("the corpus has no texts; run `dvc repro`")
     return CorpusRows(ids, np.array(example_rows, np.int64), list(row_of))
 
 

@@ -105,12 +105,13 @@ def read_tables(params: ParamsFile) -> Tables:
     def rows(table: str, model: type[SectionType]) -> dict[str, SectionType]:
         return {name: params.section(model, table, name) for name in params.table(table)}
 
+    sweeps = params.table("sweeps") if params.data.get("sweeps") is not None else {}
     return Tables(
         encoders=rows("encoders", EncoderSettings),
         corpora=rows("corpora", CorpusSettings),
         features=rows("features", FeaturesSettings),
         heads=rows("heads", HeadSettings),
-        sweeps={name: read_sweep(params, name)[0] for name in params.data.get("sweeps", ())},
+        sweeps={name: read_sweep(params, name)[0] for name in sweeps},
     )
 
 

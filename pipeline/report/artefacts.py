@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -198,6 +199,8 @@ def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -
         for run, path in run_files(model / "predictions", labels, seeds=runs.seeds).items()
         if run.seed == runs.kept.seed
     }
+    if runs.kept not in files:
+        raise DataError(f"{model / 'head.json'}: names no run of the head; run `dvc repro`")
     sources = {
         "texts": places.texts / corpus / TEXTS,
         "labels": places.labels / corpus / LABELS,
@@ -217,7 +220,7 @@ def _head(places: Places, name: str, labels_of: Callable[[Path, str], Labels]) -
         labels=labels,
         predictions=predictions,
         tables={
-            table: _csv(reports / f"{table}.csv", columns)
+            table: _numbers(reports / f"{table}.csv", columns)
             for table, columns in _HEAD_TABLES.items()
         },
         digests={sources[what].as_posix(): digest for what, digest in digests.items()},
@@ -261,6 +264,23 @@ def _csv(path: Path, columns: Sequence[str] = ()) -> Rows:
     if not names or (columns and names != list(columns)):
         raise DataError(f"{path}: not a table of this version; run `dvc repro`")
     return rows
+
+
+def _numbers(path: Path, columns: Sequence[str]) -> Rows:
+    """A table of these columns, which hold numbers, and of layers their names."""
+    rows = _csv(path, columns)
+    if any(_number(row[name]) is None for row in rows for name in columns if name != "layer"):
+        raise DataError(f"{path}: not a table of this version; run `dvc repro`")
+    return rows
+
+
+def _number(cell: str) -> float | None:
+    """A cell's number; none where there is none, or none that is finite."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _read(path: Path, read: Callable[[Path], Read]) -> Read:

@@ -100,7 +100,8 @@ def _table(lines: Sequence[str], chosen: FormatName) -> tuple[dict[str, Any], di
     if not rows:
         rows = _cells(lines, usual, quoted=True)
     return settings, {
-        name: [row[place] for row in rows[1:]] for place, name in enumerate(rows[0] if rows else ())
+        name: [row[place] if place < len(row) else "" for row in rows[1:]]
+        for place, name in enumerate(rows[0] if rows else ())
     }
 
 

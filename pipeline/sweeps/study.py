@@ -21,9 +21,10 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from pipeline.core.errors import ParameterError
 from pipeline.core.reading import parse_record, read_bytes
 from pipeline.sweeps.fingerprint import require_same_fingerprint
-from pipeline.sweeps.results import StudyRecord, TrialRecord, read_study, write_study
+from pipeline.sweeps.results import STUDY, StudyRecord, TrialRecord, read_study, write_study
 from pipeline.sweeps.settings import PrunerSettings, SweepSettings
 from pipeline.sweeps.space import Values, decoded, distributions, encoded
 
@@ -143,7 +144,13 @@ class Study:
         if study is None:
             raise RuntimeError("a new journal cannot be read")
         for record in self._record.trials:
-            study.add_trial(self._frozen(record))
+            try:
+                study.add_trial(self._frozen(record))
+            except (ValueError, TypeError):  # what Optuna says where it cannot have drawn that
+                raise ParameterError(
+                    f"{self._folder / STUDY}: trial {record.trial} has other settings than the "
+                    f"sweep's space; bring it back with git, or remove {self._folder} to start anew"
+                ) from None
         return study
 
     def _load(self, path: Path) -> optuna.Study | None:

@@ -96,7 +96,8 @@ class HeadRecord(Record):
             if len(set(what)) != len(what):
                 raise ValueError("a label or a layer is named twice")
         asked = self.settings.layers
-        if asked is not None and self.layers and len(asked) != len(self.layers):
+        told = "layers" in self.model_fields_set
+        if asked is not None and told and len(asked) != len(self.layers):
             raise ValueError("'layers' are not those of the settings")
         if self.thresholds is not None and set(self.thresholds) != set(self.labels):
             raise ValueError("'thresholds' are not those of 'labels'")

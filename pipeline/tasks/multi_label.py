@@ -137,7 +137,7 @@ class MultiLabel(LabelType):
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
         labels, probabilities = row.get("labels"), row.get("probabilities")
-        if not isinstance(labels, Sequence) or not are_probabilities(probabilities):
+        if not isinstance(labels, list | tuple) or not are_probabilities(probabilities):
             return False
         known = all(isinstance(label, str) and label in probabilities for label in labels)
         return known and len(set(labels)) == len(labels)

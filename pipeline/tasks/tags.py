@@ -96,7 +96,7 @@ class Tags(LabelType):
     @override
     def is_complete(self, row: Mapping[str, Any], gold: Any) -> bool:
         tags, probabilities = row.get("tags"), row.get("probabilities")
-        if not isinstance(tags, Sequence) or not isinstance(probabilities, Sequence):
+        if not isinstance(tags, list | tuple) or not isinstance(probabilities, list | tuple):
             return False
         if not len(tags) == len(probabilities) == len(gold):
             return False

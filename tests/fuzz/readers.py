@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -202,6 +203,8 @@ def _tree(workspace: Workspace, changes: Files, path: str) -> Any:
 # Corpora
 
 WRITES = ("made/",)
+PYTHON = (Path(sys.executable).name,)
+"""What pyarrow is tried in: it can end its process."""
 
 
 def _prepared(row: str) -> Sequence[Run]:
@@ -226,6 +229,7 @@ def _corpus(name: str, files: str, *modules: str, rows: Mapping[str, str] | None
             partial(_prepared, row),
             (place,),
             writes=WRITES,
+            processes=PYTHON if name == "parquet" else (),
             follows=name != "folder",
             extra={
                 "folder": {
@@ -256,7 +260,12 @@ def _init(*arguments: str) -> Callable[[], Sequence[Run]]:
 
 _RAW = ("c.jsonl", "pairs.csv", "pairs.tsv", "few.conll", "few.conllu", "lines", "splits")
 INIT = {
-    path: Choice(_init(f"data/raw/{path}"), (f"data/raw/{path}",), writes=("params.yaml",))
+    path: Choice(
+        _init(f"data/raw/{path}"),
+        (f"data/raw/{path}",),
+        writes=("params.yaml",),
+        processes=PYTHON if path.endswith("parquet") else (),
+    )
     for path in (*_RAW, "classes", *(("pairs.parquet",) if has_parquet() else ()))
 }
 
