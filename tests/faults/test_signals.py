@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ sys.argv[0] = "stage"
 arguments = [one for one in sys.argv[1:] if one != "slow"]
 (group if "stage" in arguments else stage).main(arguments)
 """
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A shell's background job ignores Ctrl-C, and so would all that the tests start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def begin(folder: Path, *arguments: str, code: str = STAGE) -> subprocess.Popen[str]:

@@ -118,10 +118,22 @@ def test_a_folder_that_is_made_anew_is_the_old_one_or_the_new_one_or_not_there(
 
 
 def looked_at(stage: Stage, folder: Path) -> dict[str, dict[str, str]]:
-    """What is there of a stage's outputs; nothing, where names change while one looks."""
+    """What is there of a stage's outputs, but for those that were replaced while one looked."""
+    before = inodes(stage, folder)
+    written: dict[str, dict[str, str]] = {}
     with suppress(FileNotFoundError):
-        return stage.written(folder)
-    return {}
+        written = stage.written(folder)
+    after = inodes(stage, folder)
+    return {output: files for output, files in written.items() if before[output] == after[output]}
+
+
+def inodes(stage: Stage, folder: Path) -> dict[str, int | None]:
+    """What tells an output from another one of the same name."""
+    found: dict[str, int | None] = dict.fromkeys(stage.outputs)
+    for output in stage.outputs:
+        with suppress(FileNotFoundError):
+            found[output] = (folder / output).stat().st_ino
+    return found
 
 
 def test_two_extractions_on_a_slow_disk_compute_every_row_once(
