@@ -391,7 +391,8 @@ def _is_small(held: Any) -> bool:
 
     if not isinstance(held, h5py.Dataset) or held.external or held.is_virtual:
         return False
-    return held.shape is not None and held.size < 100_000
+    plain = held.dtype.kind in "iuf" or h5py.check_string_dtype(held.dtype) is not None
+    return plain and held.shape is not None and held.size < 100_000
 
 
 def _change_attribute(held: Any, random: Random) -> None:

@@ -306,7 +306,7 @@ def _read_features(folder: str) -> None:
     features.are_of(ids)
     for layer in features.layers:
         for states in features.layer_shards(layer):
-            states.sum()
+            states.tobytes()
         for example in (ids[0], ids[-1]) if ids else ():
             features.states(example, layer=layer)
             features.tokens(example)
