@@ -195,6 +195,7 @@ MALFORMED: list[tuple[str, dict[str, Any], Files, str]] = [
     ("infinite", NUMBERS, {"file": good() + row(score=1e999)}, "a finite number, not inf"),
     ("quoted number", NUMBERS, {"file": good() + row(score="1")}, "not '1'; remove the quotes"),
     ("boolean number", NUMBERS, {"file": good() + row(score=True)}, "must be a number, not True"),
+    ("large number", NUMBERS, {"file": good() + row(score=1e39)}, "a number of up to 3.4e+38, not"),
     ("huge number", NUMBERS, {"file": good() + row(score=10**400)}, "a finite number, not 1000"),
     ("words a string", WORDS, {"file": row(words="ice age")}, "split the words, or read raw text"),
     ("no words", WORDS, {"file": row(words=[], tags=[])}, "file:1: field 'words': the text is em"),
