@@ -57,6 +57,7 @@ def prepared(
             patch.delenv(name, raising=False)
         for name in ("HOME", "HF_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
             patch.setenv(name, str(folder / "home"))
+        patch.setattr("execution.SECONDS", 60)  # other tests run beside these
         patch.setattr(tempfile, "tempdir", str(folder / "tmp"))
         workspace = Workspace(folder, world, reader.needs)
         for choice in reader.choices:
