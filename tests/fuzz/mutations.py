@@ -363,7 +363,7 @@ def as_hdf5(data: bytes, random: Random) -> bytes:
         for _ in range(random.choice((1, 1, 2))):
             try:
                 _change_hdf5(path, random)
-            except (OSError, ValueError, TypeError, RuntimeError, KeyError, OverflowError):
+            except (OSError, ValueError, TypeError, RuntimeError, LookupError, AttributeError):
                 return as_bytes(data, random)  # h5py would not write it
         return path.read_bytes()
 
