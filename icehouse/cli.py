@@ -84,7 +84,8 @@ class StagesGroup(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run the program; Ctrl-C ends it without a traceback while its modules are imported."""
-        if threading.current_thread() is threading.main_thread():
+        first = threading.current_thread() is threading.main_thread()
+        if first and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         return super().main(*arguments, **options)
 

@@ -7,17 +7,16 @@ many numbers as its weights, or it is not their model.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import Field, RootModel, ValidationError
 from torch.nn.modules import module
 
 from pipeline.core.errors import EncoderError
-from pipeline.core.reading import Record, first_problem, open_regular, parse_json
+from pipeline.core.reading import open_regular
+from pipeline.core.tensor_header import read_tensor_header
 from pipeline.encoder.roles import is_weights_name
 from pipeline.encoder.snapshot import EncoderSnapshot
 
@@ -40,18 +39,6 @@ class WeightSizes(NamedTuple):
 
     tensors: int
     numbers: int
-
-
-class _Tensor(Record):
-    """A tensor in a header."""
-
-    dtype: str
-    shape: tuple[Annotated[int, Field(ge=0)], ...]
-    data_offsets: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-
-
-class _Header(RootModel[dict[str, _Tensor]]):
-    """A header, without its metadata."""
 
 
 def weight_sizes(snapshot: EncoderSnapshot) -> WeightSizes:
@@ -101,25 +88,12 @@ def no_larger_than(sizes: WeightSizes, folder: Path) -> Iterator[None]:
 
 
 def _sizes(path: Path) -> WeightSizes:
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(_LONGEST_HEADER, size - 8):
-            raise _damaged(path, "its header has no length that a header can have")
-        header = file.read(length)
     try:
-        content = parse_json(header)
-        if isinstance(content, dict):
-            content.pop("__metadata__", None)
-        tensors = _Header.model_validate(content, strict=False).root.values()
-    except ValidationError as error:
-        raise _damaged(path, first_problem(error)) from None
+        with open_regular(path) as file:
+            tensors, data = read_tensor_header(file, limit=_LONGEST_HEADER)
     except ValueError as error:
         raise _damaged(path, str(error)) from None
-    data = size - 8 - length
-    if any(not begin <= end <= data for begin, end in (tensor.data_offsets for tensor in tensors)):
-        raise _damaged(path, "it ends before its tensors do")
-    numbers = sum(math.prod(tensor.shape) for tensor in tensors)
+    numbers = sum(math.prod(tensor.shape) for tensor in tensors.values())
     if numbers > _MOST_NUMBERS_OF_BYTE * data:
         raise _damaged(path, "its header lists more numbers than the file can hold")
     return WeightSizes(len(tensors), numbers)

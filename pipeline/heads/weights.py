@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pipeline.core.reading import Record, open_regular, parse_json
+from pipeline.core.reading import open_regular
+from pipeline.core.tensor_header import TensorEntry, read_tensor_header
 from pipeline.heads.recurrent import parameter_shapes
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.label_type import LabelType
@@ -24,18 +22,6 @@ _MOST_HEADER = 1 << 20
 """Bytes of a header: ten thousand tensors, where a head of many layers has a hundred."""
 
 _FLOAT32_BYTES = 4
-
-
-class _TensorEntry(Record):
-    """A tensor in the header; where its bytes are, safetensors checks itself."""
-
-    dtype: Literal["F32"]
-    shape: tuple[Annotated[int, Field(ge=0)], ...]
-    data_offsets: tuple[int, int]
-
-
-class _Header(RootModel[dict[str, _TensorEntry]]):
-    pass
 
 
 def weight_shapes(
@@ -97,14 +83,10 @@ def read_weights(path: Path, shapes: Iterator[tuple[str, Shape]]) -> dict[str, T
         ValueError: it holds anything else.
     """
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(_MOST_HEADER, size):
-            raise ValueError("the header has no length")
-        header = file.read(length)
-        _check(header, shapes, data_bytes=size - 8 - length)
+        entries, data_bytes = read_tensor_header(file, limit=_MOST_HEADER)
+        _check(entries, shapes, data_bytes=data_bytes)
         file.seek(0)
-        data = file.read(size)
+        data = file.read()
     try:
         tensors = load(data)
     except SafetensorError as error:
@@ -115,21 +97,19 @@ def read_weights(path: Path, shapes: Iterator[tuple[str, Shape]]) -> dict[str, T
     return tensors
 
 
-def _check(header: bytes, shapes: Iterator[tuple[str, Shape]], *, data_bytes: int) -> None:
+def _check(
+    entries: Mapping[str, TensorEntry], shapes: Iterator[tuple[str, Shape]], *, data_bytes: int
+) -> None:
     """Compares a header with what must be there.
 
     Raises:
         ValueError: it is otherwise.
     """
-    content = parse_json(header)
-    if isinstance(content, dict):
-        content.pop("__metadata__", None)  # what others may write beside the tensors
-    entries = _Header.model_validate(content, strict=False).root
     names: set[str] = set()
     numbers = 0
     for name, shape in shapes:
-        if name not in entries or entries[name].shape != shape:
-            raise ValueError(f"{name} is not of shape {shape}")
+        if name not in entries or entries[name].shape != shape or entries[name].dtype != "F32":
+            raise ValueError(f"{name} is not of shape {shape} and float32")
         names.add(name)
         numbers += math.prod(shape)
     if len(names) != len(entries) or numbers * _FLOAT32_BYTES != data_bytes:
