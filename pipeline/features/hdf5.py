@@ -10,8 +10,11 @@ from __future__ import annotations
 import math
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,14 +24,16 @@ import numpy.typing as npt
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5s
 
 from pipeline.core.errors import StoreError
+from pipeline.core.reading import open_regular
 from pipeline.features import layout
+from pipeline.features.global_heap import check_heap, heap_of_attribute
 
 REPAIR = (
     "run `python -m stages.store verify --repair`; if that finds nothing it was made like this, "
     "and `dvc repro --force` makes it anew"
 )
 
-_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, struct.error)
 """What h5py raises of a file that is not what it says."""
 
 _TEXT_BYTES = 16
@@ -50,6 +55,7 @@ class Hdf5File:
 
     def __init__(self, path: Path, kind: str, *, follow: bool = True) -> None:
         self.path = path
+        self._follow = follow
         self._advice = REPAIR if follow else "remove it, and what it holds is made anew"
         with self._checked("cannot be read as HDF5"):
             status = path.stat() if follow else path.lstat()
@@ -57,6 +63,8 @@ class Hdf5File:
                 raise ValueError("no regular file")
             self._size = status.st_size
             self._file = h5f.open(os.fsencode(path), h5f.ACC_RDONLY)
+            if self._file.get_create_plist().get_userblock():
+                raise ValueError("something stands before it")
         try:
             self._refuse_other_types(kind)
         except BaseException:
@@ -91,8 +99,12 @@ class Hdf5File:
             if attribute.shape != ():
                 return None
             value = np.empty((), attribute.dtype)
-            if value.dtype != np.int64 and h5py.check_string_dtype(value.dtype) is None:
+            text = h5py.check_string_dtype(value.dtype)
+            if value.dtype != np.int64 and text is None:
                 return None
+            if text is not None and text.length is None:
+                header = h5o.get_info(self._file).addr
+                check_heap(self._bytes, heap_of_attribute(self._bytes, header, name.encode()))
             attribute.read(value)
             held = value[()]
         return held.decode("utf-8", "replace") if isinstance(held, bytes) else int(held)
@@ -152,7 +164,15 @@ class Hdf5File:
                 heads = np.memmap(self.path, np.uint8, "r", offset, (count, _TEXT_BYTES))
                 if int(heads[:, :4].view("<u4").sum(dtype=np.int64)) > self._size:
                     raise ValueError(f"{name} has more text than the file")
+                for heap in np.unique(heads[:, 4:12].copy().view("<u8")).tolist():
+                    check_heap(self._bytes, heap)
             yield h5py.Dataset(dataset).asstr()
+
+    @cached_property
+    def _bytes(self) -> mmap:
+        """The file, as it is before libhdf5 makes anything of it."""
+        with open_regular(self.path, follow=self._follow) as file:
+            return mmap(file.fileno(), 0, access=ACCESS_READ)
 
     def _plain(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
