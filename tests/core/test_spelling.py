@@ -24,6 +24,6 @@ def test_the_nearest_name_is_found(name: str, known: list[object], found: str | 
 
 
 def test_names_of_any_number_and_length_take_bounded_time() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     closest("ab" * 40, ["ba" * 1_000_000, *(f"{'ab' * 40}{number}" for number in range(1_000_000))])
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
