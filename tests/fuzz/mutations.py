@@ -187,11 +187,10 @@ def as_yaml(data: bytes, random: Random) -> bytes:
     """YAML: as text, or its tree in the style of JSON, which YAML is."""
     if random.random() < 0.4 or b"*" in data:  # as a tree, aliases could be of any size
         return as_text(data, random, _YAML)
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+    from pipeline.core.yaml_reading import load_yaml  # ruamel's own reader has no bounds
 
-    with suppress(YAMLError, ValueError, RecursionError, AttributeError, TypeError):
-        tree = YAML(typ="safe").load(data)
+    with suppress(ValueError, RecursionError, LookupError, TypeError):
+        tree = load_yaml(data)
         for _ in range(random.choice((1, 1, 2))):
             tree = json_tree(tree, random)
         return dump_json(tree, random)
