@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pipeline.core.errors import DataError
 from pipeline.core.reading import Record, open_regular, parse_json, parse_record, read_bytes
-from pipeline.corpus.texts import Text, TextPair
+from pipeline.corpus.texts import Text, TextPair, parts
 
 TEXTS = "texts.jsonl"
 LABELS = "labels.jsonl"
@@ -83,7 +83,8 @@ def texts_of(folder: Path, labels: Labels) -> list[Text]:
     for row_id, text in read_texts(folder):
         ids.append(row_id)
         texts.append(text)
-    if ids != labels.ids:
+    tagged = zip(texts, labels.values, strict=False) if labels.kind in ("tags", "bio") else ()
+    if ids != labels.ids or any(len(parts(text)) != len(tags) for text, tags in tagged):
         raise DataError(f"{folder / TEXTS}: not the rows of the labels; run `dvc repro`")
     return texts
 

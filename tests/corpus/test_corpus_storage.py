@@ -12,13 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import DataError
+from pipeline.core.files import canonical_json
 from pipeline.corpus.storage import (
     LABELS,
     LABELS_META,
     LARGEST_NUMBER,
     TEXTS,
+    Labels,
     read_labels,
     read_texts,
+    texts_of,
 )
 from pipeline.corpus.texts import Label, Text, TextPair
 from pipeline.ingest.counts import Tally
@@ -117,6 +120,27 @@ def test_numbers_read_back_as_written(
     labels = read_labels(folder, "label")
     assert list(map(repr, labels.values)) == list(map(repr, numbers))
     assert labels.kind == "number"
+
+
+@pytest.mark.parametrize("rows", [[], ["b", "a"], ["a"], ["a", "b", "c"]])
+def test_texts_are_those_of_the_labels(rows: list[str], tmp_path: Path):
+    given: list[Text] = [("ice", "melts"), ("wolf",)]
+    labels = Labels(["a", "b"], ["train", "dev"], [("O", "O"), ("O",)], "tags", "digest")
+    words = dict(zip("abc", [*given, ("more",)], strict=True))
+    lines = (canonical_json({"id": row, "words": words[row]}) + "\n" for row in ("a", "b"))
+    (tmp_path / TEXTS).write_text("".join(lines), encoding="utf-8")
+    assert texts_of(tmp_path, labels) == given
+    lines = (canonical_json({"id": row, "words": words[row]}) + "\n" for row in rows)
+    (tmp_path / TEXTS).write_text("".join(lines), encoding="utf-8")
+    with pytest.raises(DataError, match="not the rows of the labels"):
+        texts_of(tmp_path, labels)
+
+
+def test_texts_have_a_tag_per_word(tmp_path: Path):
+    labels = Labels(["a"], ["train"], [("O", "O")], "tags", "digest")
+    (tmp_path / TEXTS).write_text('{"id":"a","words":["ice"]}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="not the rows of the labels"):
+        texts_of(tmp_path, labels)
 
 
 def test_equal_labels_are_one_object(tmp_path: Path):
