@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,8 @@ from benchmarks.measure import Bar, interleaved, report, table
 from pipeline.core.environment import use_threads
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 
 TEXTS = 600
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ def main() -> None:
     report("early_exit", {"overhead": Bar(overhead, 1.10, at_most=True)})
 
 
-def _run(encoder: FrozenEncoder, rows: list[TokenisedRow]) -> Callable[[], None]:
+def _run(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> Callable[[], None]:
     def run() -> None:
         for _ in encoder.encode(rows):
             pass
@@ -47,7 +48,7 @@ def _run(encoder: FrozenEncoder, rows: list[TokenisedRow]) -> Callable[[], None]
 
 
 def _same_values(
-    whole: FrozenEncoder, part: FrozenEncoder, rows: list[TokenisedRow], layer: int
+    whole: FrozenEncoder, part: FrozenEncoder, rows: Sequence[TokenisedRow], layer: int
 ) -> None:
     """Stops where the early exit gives other values than the full model."""
     for (row, states), (other_row, others) in zip(

@@ -20,7 +20,8 @@ from pipeline.core.files import sha256_file
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.storage import TEXTS, read_labels, read_texts
 from pipeline.corpus.texts import Text
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.reader import open_features
@@ -57,7 +58,7 @@ class Work:
     names: list[str]
     split: Split
     states: MappedStates
-    rows: list[TokenisedRow]
+    rows: Sequence[TokenisedRow]
     width: int
 
     @property

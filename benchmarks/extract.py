@@ -20,7 +20,8 @@ from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.corpus.texts import parts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction.assemble import assemble
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import plan_rows, read_rows

@@ -38,7 +38,7 @@ from pipeline.encoder.packing import (
     pack_by_length,
 )
 from pipeline.encoder.probe import PROBE_LENGTHS, Probe, States
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 
 PACK_TOKENS = 1536
 """Largest pack on a CPU, in tokens. Fewer are slower, and where few rows are computed, as

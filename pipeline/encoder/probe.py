@@ -18,7 +18,7 @@ import torch
 from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.encoder.model import LoadedModel
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 
 PROBE_LENGTHS = (5, 17, 200)
 """Tokens of the rows that a model is tried with; the last is longer than a sliding window."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,54 +16,15 @@ import numpy.typing as npt
 
 from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
-from pipeline.corpus.texts import Text, parts
+from pipeline.corpus.texts import Text, TextPair, parts
 from pipeline.encoder.config import json_object
 from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.roles import CONFIG, TOKENIZER_CONFIG
+from pipeline.encoder.tokenised import SPECIAL, TokenisedRows
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
-
-SPECIAL = -1
-"""Word index and character offsets of tokens that stand for no text."""
-
-
-@dataclass(frozen=True)
-class TokenisedRow:
-    """One input as the encoder reads it, special tokens included.
-
-    Attributes:
-        input_ids: (tokens,) int32.
-        segment_ids: (tokens,) int8, 0, or 1 in the second text of a pair and after it.
-        word_index: (tokens,) int32, the word that each token belongs to; -1 for special tokens. The
-            words of a pair's second text are counted on from those of the first.
-        char_offsets: (tokens, 2) int32, first character and the one after the last; in the token's
-            own text, or in its own word where the input is words; (-1, -1) for special tokens.
-            The space before a token is no part of it, and a token that is only spaces is empty.
-        full_length: tokens of the whole input, specials included, before any truncation.
-        words: words of the whole input; for raw text, those of the tokenizer's pre-tokenizer.
-    """
-
-    input_ids: npt.NDArray[np.int32]
-    segment_ids: npt.NDArray[np.int8]
-    word_index: npt.NDArray[np.int32]
-    char_offsets: npt.NDArray[np.int32]
-    full_length: int
-    words: int
-
-    @property
-    def length(self) -> int:
-        """Tokens of the row, special tokens included."""
-        return len(self.input_ids)
-
-    @classmethod
-    def bare(
-        cls, input_ids: npt.NDArray[np.int32], segment_ids: npt.NDArray[np.int8]
-    ) -> TokenisedRow:
-        """A row of tokens that come from no text: for an encoder there is nothing else to them."""
-        nowhere = np.full((len(input_ids), 2), SPECIAL, np.int32)
-        return cls(input_ids, segment_ids, nowhere[:, 0], nowhere, len(input_ids), 0)
 
 
 class RowTokenizer:
@@ -105,7 +66,7 @@ class RowTokenizer:
         offsets = self._tokenizer.encode(spaced, add_special_tokens=False).offsets
         self._counts_spaces = any(spaced[begin:end].startswith(" ") for begin, end in offsets)
 
-    def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
+    def __call__(self, texts: Sequence[Text]) -> TokenisedRows:
         """Tokenises several inputs; the same input gives the same row in any company.
 
         Raises:
@@ -124,13 +85,19 @@ class RowTokenizer:
                 )
                 for inputs, pretokenized in ((raw, False), (words, True))
             ]
-        rows = []
+        given: list[str | tuple[str, ...]] = []
         for text in texts:
+            given += [text] if isinstance(text, tuple) else parts(text)
+        pieces = _Pieces.of(
+            [next(of_words if isinstance(text, tuple) else of_raw) for text in given]
+        )
+        for number, text in enumerate(given):
             if isinstance(text, tuple):
-                rows.append(self._row([self._of_words(next(of_words), text)]))
-            else:
-                rows.append(self._row([self._of_text(next(of_raw), part) for part in parts(text)]))
-        return rows
+                pieces.words[number] = len(text)
+                self._correct_words(pieces.offsets_of(number), pieces.index_of(number), text)
+            elif self._counts_spaces:
+                _leave_out_spaces(pieces.offsets_of(number), text)
+        return self._joined(pieces, np.array([isinstance(text, TextPair) for text in texts], bool))
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -144,44 +111,83 @@ class RowTokenizer:
             reason = (str(error).strip() or "without a reason").splitlines()[0]
             raise EncoderError(f"{self._folder}: its tokenizer fails: {reason:.200}") from error
 
-    def _row(self, texts: Sequence[_Part]) -> TokenisedRow:
-        around = self._around_text if len(texts) == 1 else self._around_pair
-        specials = sum(map(len, around))
-        lengths = [len(part.ids) for part in texts]
-        kept = lengths
-        if self.max_length is not None:
-            kept = longest_first(lengths, self.max_length - specials)
-        pieces, segments, words = [_Part.special(around[0])], [0], 0
-        for segment, (text, count, after) in enumerate(zip(texts, kept, around[1:], strict=True)):
-            pieces += [text.cut(count, first_word=words), _Part.special(after)]
-            segments += [segment, segment]
-            words += text.count
-        return TokenisedRow(
-            input_ids=np.concatenate([piece.ids for piece in pieces]),
-            segment_ids=np.repeat(
-                np.array(segments, np.int8), [len(piece.ids) for piece in pieces]
-            ),
-            word_index=np.concatenate([piece.words for piece in pieces]),
-            char_offsets=np.concatenate([piece.offsets for piece in pieces]),
-            full_length=sum(lengths) + specials,
-            words=words,
-        )
+    def _joined(self, pieces: _Pieces, pairs: npt.NDArray[np.bool_]) -> TokenisedRows:
+        """Rows of one piece, or of two where ``pairs`` says so, with special tokens around them."""
+        firsts = np.arange(len(pairs)) + np.cumsum(pairs) - pairs
+        seconds = firsts[pairs] + 1
+        around = np.full(len(pairs), sum(map(len, self._around_text)), np.int64)
+        if len(seconds):
+            around[pairs] = sum(map(len, self._around_pair))
+        full = np.add.reduceat(pieces.lengths, firsts)
+        kept = self._kept(pieces.lengths, firsts, pairs, around)
+        lengths = around + np.add.reduceat(kept, firsts)
+        rows = TokenisedRows.empty(int(lengths.sum()), lengths)
+        rows.full_lengths[:] = full + around
+        rows.words[:] = pieces.words[firsts]
+        rows.words[pairs] += pieces.words[seconds]
 
-    def _of_text(self, encoding: Encoding, text: str) -> _Part:
-        part = _Part.of(encoding)
-        return part.without_spaces(text) if self._counts_spaces else part
+        begins = np.cumsum(lengths) - lengths
+        places = np.zeros(len(kept), np.int64)
+        for chosen, specials in ((~pairs, self._around_text), (pairs, self._around_pair_if(pairs))):
+            after = begins[chosen]
+            for number, block in enumerate(specials):
+                for token in block:
+                    rows.input_ids[after] = token
+                    after = after + 1
+                if number + 1 < len(specials):
+                    piece = firsts[chosen] + number
+                    places[piece] = after
+                    after = after + kept[piece]
+        for begin, end in zip(places[seconds], (begins + lengths)[pairs], strict=True):
+            rows.segment_ids[begin:end] = 1
 
-    def _of_words(self, encoding: Encoding, words: tuple[str, ...]) -> _Part:
-        part = _Part.of(encoding, words=len(words))
+        within = np.arange(len(pieces.ids)) - np.repeat(pieces.begins, pieces.lengths)
+        taken = np.flatnonzero(within < np.repeat(kept, pieces.lengths))
+        target = (within + np.repeat(places, pieces.lengths))[taken]
+        rows.input_ids[target] = pieces.ids[taken]
+        index = pieces.index
+        if len(seconds):
+            counted = np.zeros(len(kept), np.int32)  # words of the row before the piece
+            counted[seconds] = pieces.words[seconds - 1]
+            index = np.where(index == SPECIAL, SPECIAL, index + np.repeat(counted, pieces.lengths))
+        rows.word_index[target] = index[taken]
+        rows.char_offsets[target] = pieces.offsets[taken]
+        return rows
+
+    def _kept(
+        self,
+        lengths: npt.NDArray[np.int64],
+        firsts: npt.NDArray[np.int64],
+        pairs: npt.NDArray[np.bool_],
+        around: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.int64]:
+        """(pieces,) tokens of each piece that its row has room for."""
+        if self.max_length is None:
+            return lengths
+        room = self.max_length - around
+        kept = lengths.copy()
+        kept[firsts] = np.minimum(kept[firsts], room)
+        for first, both in zip(firsts[pairs].tolist(), room[pairs].tolist(), strict=True):
+            kept[first : first + 2] = longest_first(lengths[first : first + 2].tolist(), both)
+        return kept
+
+    def _correct_words(
+        self,
+        offsets: npt.NDArray[np.int32],
+        index: npt.NDArray[np.int32],
+        words: tuple[str, ...],
+    ) -> None:
+        """Takes spaces out of offsets in words: those that were added, and those that were not."""
         if self._words_need_spaces:
             added = np.array(
                 [len(fed) - len(word) for fed, word in zip(self._spaced(words), words, strict=True)]
             )
-            part = part.moved(-added[part.words])
+            _move(offsets, -added[index])
         if self._counts_spaces and any(" " in word for word in words):
-            begins = np.cumsum([0, *map(len, words)])[part.words]
-            part = part.moved(begins).without_spaces("".join(words)).moved(-begins)
-        return part
+            begins = np.cumsum([0, *map(len, words)])[index]
+            _move(offsets, begins)
+            _leave_out_spaces(offsets, "".join(words))
+            _move(offsets, -begins)
 
     def _spaced(self, words: tuple[str, ...]) -> list[str]:
         """Words as the tokenizer is given them."""
@@ -216,6 +222,9 @@ class RowTokenizer:
         """
         return any(self._tokenizer.encode("a", "a", add_special_tokens=True).type_ids)
 
+    def _around_pair_if(self, pairs: npt.NDArray[np.bool_]) -> list[list[int]]:
+        return self._around_pair if pairs.any() else []
+
     @cached_property
     def _around_pair(self) -> list[list[int]]:
         """The special tokens before, between and after the texts of a pair."""
@@ -239,53 +248,81 @@ class RowTokenizer:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The tokens of one text, or special tokens between texts, and how many words they are."""
+class _Pieces:
+    """Texts as the tokenizer gives them, without special tokens, end to end.
+
+    Attributes:
+        ids: (tokens,) int32.
+        index: (tokens,) int32, the word of each token in its text.
+        offsets: (tokens, 2) int32.
+        lengths: (pieces,) int64.
+        begins: (pieces,) int64, the first token of each.
+        words: (pieces,) int32; raw text has as many as the pre-tokenizer finds.
+    """
 
     ids: npt.NDArray[np.int32]
-    words: npt.NDArray[np.int32]
+    index: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int32]
-    count: int
+    lengths: npt.NDArray[np.int64]
+    begins: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, encoding: Encoding, words: int | None = None) -> _Part:
-        """Part of an encoding; raw text has as many words as the pre-tokenizer finds."""
-        index = np.array(
-            [SPECIAL if word is None else word for word in encoding.word_ids], np.int32
+    def of(cls, encodings: Sequence[Encoding]) -> _Pieces:
+        # One array of all texts: an array per text costs more than the tokens of a short one.
+        lengths = np.array([len(encoding) for encoding in encodings], np.int64)
+        begins = np.cumsum(lengths) - lengths
+        tokens = int(lengths.sum())
+        ids = chain.from_iterable(encoding.ids for encoding in encodings)
+        index = np.fromiter(
+            (
+                SPECIAL if word is None else word
+                for encoding in encodings
+                for word in encoding.word_ids
+            ),
+            np.int32,
+            tokens,
         )
+        offsets = chain.from_iterable(
+            chain.from_iterable(encoding.offsets for encoding in encodings)
+        )
+        words = np.zeros(len(lengths), np.int32)
+        found = lengths > 0
+        if tokens:
+            words[found] = np.maximum.reduceat(index, begins[found]) + 1
         return cls(
-            ids=np.array(encoding.ids, np.int32),
-            words=index,
-            offsets=np.array(encoding.offsets, np.int32).reshape(-1, 2),
-            count=words if words is not None else int(index.max(initial=-1)) + 1,
+            ids=np.fromiter(ids, np.int32, tokens),
+            index=index,
+            offsets=np.fromiter(offsets, np.int32, 2 * tokens).reshape(-1, 2),
+            lengths=lengths,
+            begins=begins,
+            words=words,
         )
 
-    def moved(self, by: npt.NDArray[np.int64]) -> _Part:
-        """With the offsets of each token moved by so many characters, but never below 0."""
-        offsets = np.maximum(self.offsets + by[:, None], 0).astype(np.int32)
-        return replace(self, offsets=offsets)
+    def offsets_of(self, number: int) -> npt.NDArray[np.int32]:
+        """(tokens, 2) offsets of one piece, to be changed where they stand."""
+        return self.offsets[self._tokens(number)]
 
-    def without_spaces(self, text: str) -> _Part:
-        """With offsets that leave out the spaces before a token, as RoBERTa's tokenizer does."""
-        spaces = np.frombuffer(f"{text}.".encode("utf-32-le"), np.uint32) == ord(" ")
-        following = np.where(spaces, len(text), np.arange(len(text) + 1))
-        following = np.minimum.accumulate(following[::-1])[::-1]
-        begins, ends = self.offsets.T
-        trimmed = np.minimum(following[begins], ends)
-        return replace(self, offsets=np.stack([trimmed, ends], 1).astype(np.int32))
+    def index_of(self, number: int) -> npt.NDArray[np.int32]:
+        """(tokens,) words of one piece."""
+        return self.index[self._tokens(number)]
 
-    @classmethod
-    def special(cls, ids: Sequence[int]) -> _Part:
-        """Part of special tokens, which belong to no word."""
-        nowhere = np.full((len(ids), 2), SPECIAL, np.int32)
-        return cls(np.array(ids, np.int32), nowhere[:, 0], nowhere, 0)
+    def _tokens(self, number: int) -> slice:
+        begin = int(self.begins[number])
+        return slice(begin, begin + int(self.lengths[number]))
 
-    def cut(self, tokens: int, *, first_word: int) -> _Part:
-        """The first tokens, their words counted from ``first_word``."""
-        words = self.words[:tokens]
-        if first_word:
-            words = np.where(words == SPECIAL, SPECIAL, words + first_word).astype(np.int32)
-        return _Part(self.ids[:tokens], words, self.offsets[:tokens], self.count)
+
+def _move(offsets: npt.NDArray[np.int32], by: npt.NDArray[np.int64]) -> None:
+    """Moves the offsets of each token by so many characters, but never below 0."""
+    offsets[:] = np.maximum(offsets + by[:, None], 0)
+
+
+def _leave_out_spaces(offsets: npt.NDArray[np.int32], text: str) -> None:
+    """Leaves the spaces before a token out of its offsets, as RoBERTa's tokenizer does."""
+    spaces = np.frombuffer(f"{text}.".encode("utf-32-le"), np.uint32) == ord(" ")
+    following = np.where(spaces, len(text), np.arange(len(text) + 1))
+    following = np.minimum.accumulate(following[::-1])[::-1]
+    offsets[:, 0] = np.minimum(following[offsets[:, 0]], offsets[:, 1])
 
 
 def longest_first(lengths: Sequence[int], room: int) -> list[int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder

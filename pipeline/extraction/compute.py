@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pipeline.core.errors import StoreError
 from pipeline.corpus.texts import Text
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.encoder.windows import Windows, encode_rows
 from pipeline.extraction.plan import RowPlan, Texts, distinct_inputs
 from pipeline.extraction.recipes import windows_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.core.errors import DataError, EncoderError
 from pipeline.corpus.texts import Text, parts
 from pipeline.encoder.inspection import require_loadable
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
 from pipeline.heads.checkpoint import load_head

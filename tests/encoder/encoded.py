@@ -8,7 +8,7 @@ import numpy as np
 from conftest import VOCABULARY
 
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 
 
 def rows_of_lengths(lengths: Sequence[int], seed: int = 0) -> list[TokenisedRow]:

@@ -14,7 +14,8 @@ from encoded import states_of
 from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.packing import DUMMY_TOKENS, dummy_lengths
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 
 CPU = torch.device("cpu")
 DEPTH = 3

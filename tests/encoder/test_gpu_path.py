@@ -11,7 +11,7 @@ from pipeline.core.environment import GPU_TOKENS, gpu_tokens
 from pipeline.core.errors import MachineError
 from pipeline.encoder import forward
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.encoder.tokenise import TokenisedRow
+from pipeline.encoder.tokenised import TokenisedRow
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,8 @@ from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import changed_files, materialise, read_snapshot
 from pipeline.encoder.source import choose_files, source_config, source_files
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction.run import recipe_of
 from pipeline.extraction.settings import FeaturesSettings
 

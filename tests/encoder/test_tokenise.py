@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import EncoderError
-from pipeline.encoder.tokenise import SPECIAL, RowTokenizer
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import SPECIAL
 
 AWKWARD = [
     "",

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.encoder.forward import FrozenEncoder
-from pipeline.encoder.tokenise import SPECIAL, TokenisedRow
+from pipeline.encoder.tokenised import SPECIAL, TokenisedRow
 from pipeline.encoder.windows import Window, Windows, encode_rows
 
 CPU = torch.device("cpu")

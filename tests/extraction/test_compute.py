@@ -12,7 +12,8 @@ from conftest import VOCABULARY, random_sentences
 
 from pipeline.core.errors import EncoderError, StoreError
 from pipeline.corpus.texts import Text
-from pipeline.encoder.tokenise import RowTokenizer, TokenisedRow
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import RowPlan, plan_rows, read_rows
