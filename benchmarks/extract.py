@@ -25,6 +25,7 @@ from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction.assemble import assemble
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import plan_rows, read_rows
+from pipeline.extraction.token_spool import TokenSpool
 from pipeline.extraction.work import plan_work
 from pipeline.store.keys import Recipe
 from pipeline.store.links import Linker
@@ -116,12 +117,12 @@ def _ours(folder: Path, encoder: Path, texts: Sequence[str]) -> Callable[[], obj
         shutil.rmtree(folder / "store", ignore_errors=True)
         store = LocalStore.of(folder / "store", recipe)
         index = store.index(width=snapshot.width, dtype=recipe.storage_dtype)
-        plan = plan_rows(
-            read_rows(opened, recipe), opened, tokenizer, recipe, index, shard_tokens=4096
-        )
+        rows = read_rows(opened, recipe)
+        spool = TokenSpool(len(rows.keys), store.folder)
+        plan = plan_rows(rows, opened, tokenizer, recipe, index, spool, shard_tokens=4096)
         work = plan_work(plan, store, index, recipe, layers=[LAYER], width=model.width)
         compute_missing(
-            opened,
+            spool,
             tokenizer,
             lambda: model,
             plan=plan,
@@ -130,6 +131,7 @@ def _ours(folder: Path, encoder: Path, texts: Sequence[str]) -> Callable[[], obj
             index=index,
             recipe=recipe,
             width=model.width,
+            pack_tokens=model.pack_tokens,
             machine={},
             progress=int,
         )

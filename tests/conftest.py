@@ -181,15 +181,17 @@ def _push_a_project(folder: Path, remote: Path) -> None:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Collects how many rows each call runs through an encoder."""
     from pipeline.encoder.forward import FrozenEncoder
+    from pipeline.encoder.probe import PROBE_LENGTHS
 
     calls: list[int] = []
-    original = FrozenEncoder.encode
+    original = FrozenEncoder.encode_packs
 
-    def counting(self: FrozenEncoder, rows: Any) -> Any:
-        calls.append(len(rows))
-        return original(self, rows)
+    def counting(self: FrozenEncoder, rows: Any, dtype: Any) -> Any:
+        if len(rows) != len(PROBE_LENGTHS) or rows[0].length != PROBE_LENGTHS[0]:
+            calls.append(len(rows))
+        return original(self, rows, dtype)
 
-    monkeypatch.setattr(FrozenEncoder, "encode", counting)
+    monkeypatch.setattr(FrozenEncoder, "encode_packs", counting)
     return calls
 
 

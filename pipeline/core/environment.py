@@ -2,7 +2,8 @@
 
 ``ICEHOUSE_DEVICE``      ``cuda``, ``cuda:1``, ``mps`` or ``cpu``; by default the best there is.
 ``ICEHOUSE_THREADS``     CPU threads of torch; by default torch's own choice.
-``ICEHOUSE_GPU_TOKENS``  tokens that a GPU encodes at once: 16384, or fewer where memory is short.
+``ICEHOUSE_GPU_TOKENS``  tokens that a GPU encodes at once: 65536, or 16384 where it has less than
+                         16 GB; fewer where that is too much.
 ``FEATURE_STORE``        folder of the local feature store; by default ``.features`` at the root of
                          the main checkout, which DVC names in ``DVC_ROOT``.
 """
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 MOST_THREADS = 1024
 _MOST_DIGITS = 9
-GPU_TOKENS = 16384
+GPU_TOKENS = 65536
+SMALL_GPU_TOKENS = 16384
+_LARGE_GPU = 15 << 30  # cards of 16 GB show a little less
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -144,7 +147,7 @@ def allow_open_files() -> None:
                 return
 
 
-def gpu_tokens() -> int:
+def gpu_tokens(device: torch.device) -> int:
     """Tokens that a GPU encodes at once: ``ICEHOUSE_GPU_TOKENS``, or a number that fits most.
 
     Raises:
@@ -152,7 +155,7 @@ def gpu_tokens() -> int:
     """
     asked = os.environ.get("ICEHOUSE_GPU_TOKENS")
     if not asked:
-        return GPU_TOKENS
+        return GPU_TOKENS if _gpu_bytes(device) >= _LARGE_GPU else SMALL_GPU_TOKENS
     number = _whole(asked)
     if number < 16:
         raise MachineError(
@@ -160,6 +163,15 @@ def gpu_tokens() -> int:
             f"at most {_MOST_DIGITS} digits"
         )
     return number
+
+
+def _gpu_bytes(device: torch.device) -> int:
+    """Memory of a CUDA GPU; of others it is not asked for."""
+    import torch
+
+    if device.type != "cuda":
+        return 0
+    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def _whole(text: str) -> int:

@@ -7,12 +7,14 @@ to nothing else, so there is no padding and, but for sliding windows, no mask.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -38,10 +40,14 @@ class RowLayout:
     longest: int
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device) -> RowLayout:
-        """The layout of rows of these lengths."""
-        bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return cls(runs_of_equal_length(lengths), torch.from_numpy(bounds).to(device), max(lengths))
+    def of(cls, lengths: Sequence[int], bounds: Tensor) -> RowLayout:
+        """The layout of rows of these lengths, whose bounds are on the device already."""
+        return cls(runs_of_equal_length(lengths), bounds, max(lengths))
+
+
+def row_bounds(lengths: Sequence[int]) -> npt.NDArray[np.int32]:
+    """(rows + 1,) int32: the first token of each row, then the number of tokens."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
 
 
 def register() -> None:
@@ -125,6 +131,16 @@ def _varlen(
     """One call of the GPU's kernel for sequences of different lengths, with all rows."""
     from torch.nn.attention.varlen import varlen_attn
 
+    takes = inspect.signature(varlen_attn).parameters  # torch 2.11 has fewer
+    options: dict[str, Any] = {}
+    if "num_splits" in takes:
+        # How keys are split depends on the longest row, and rows must not.
+        options["num_splits"] = 1
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and "enable_gqa" in takes:
+        options["enable_gqa"] = True
+    elif groups > 1:
+        key, value = (tensor.repeat_interleave(groups, 1) for tensor in (key, value))
     reach = -1 if sliding_window is None else sliding_window - 1
     # (1, heads, tokens, width) to (tokens, heads, width)
     q, k, v = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
@@ -138,8 +154,7 @@ def _varlen(
         rows.longest,
         scale=scaling,
         window_size=(reach, reach),
-        enable_gqa=key.shape[1] != query.shape[1],
-        num_splits=1,  # how keys are split depends on the longest row, and rows must not
+        **options,
     )
     assert isinstance(output, Tensor)  # noqa: S101  (a pair only where more is asked for)
     return output[None]

@@ -17,7 +17,7 @@ batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,27 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.core.environment import gpu_tokens
 from pipeline.core.errors import EncoderError, MachineError
-from pipeline.encoder.attention import RowLayout
+from pipeline.encoder.attention import RowLayout, row_bounds
 from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import keep_layers, load_model, use_packed_attention
 from pipeline.encoder.packing import (
     DUMMY_TOKENS,
+    PACK_TOKENS,
     batches_of_one_size,
     dummy_lengths,
     pack_by_length,
+    pack_tokens,
 )
-from pipeline.encoder.probe import PROBE_LENGTHS, Probe, States
+from pipeline.encoder.packs import EncodedPack, PackStates, Piece, encoded_rows
+from pipeline.encoder.probe import PROBE_LENGTHS, Probe
 from pipeline.encoder.tokenised import TokenisedRow
+from pipeline.encoder.transfer import Transfer
 
-PACK_TOKENS = 1536
-"""Largest pack on a CPU, in tokens. Fewer are slower, and where few rows are computed, as
-after an edit, more are wasted on dummies. Measured with MiniLM and 2 threads: on an Intel Xeon 2048
-is as fast; on an AMD EPYC with less cache, states of more than 1024 had cost time."""
+Encoded = Iterator[tuple[int, dict[int, npt.NDArray[np.float32]]]]
 
-Fetch = Callable[[], States]
-"""Waits for the states of what went through together."""
-
-Started = tuple[list[tuple[int, tuple[int, slice]]], Fetch]
-"""Rows that went through together, each with its index and its place in the states."""
-
-Encoded = Iterator[tuple[int, States]]
+_FINITE = -1
+"""What the finiteness of states is downloaded under, beside the layers."""
 
 
 class FrozenEncoder:
@@ -102,15 +97,16 @@ class FrozenEncoder:
         if device.type == "cpu" and dtype == torch.float32:
             fuse_gelu(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
         # The probe goes through on the CPU, in float32, in one small pack.
-        self._device_of_input = torch.device("cpu")
-        self._pack_tokens = sum(PROBE_LENGTHS)
-        probe.compare(self._states)
-
-        for parameter in self._model.parameters():  # and no buffer: rotary angles stay exact
-            parameter.data = parameter.data.to(dtype)
-        self._model.to(device)
-        self._device_of_input = device
-        self._pack_tokens = PACK_TOKENS if device.type == "cpu" else gpu_tokens()
+        self.pack_tokens = sum(PROBE_LENGTHS)
+        self._transfer = Transfer(torch.device("cpu"))
+        probe.compare(self.encode)
+        self.pack_tokens = pack_tokens(device)
+        if device.type != "cpu" or dtype != torch.float32:
+            for parameter in self._model.parameters():  # no buffer: rotary angles stay exact
+                parameter.data = parameter.data.to(dtype)
+            self._model.to(device)
+            self._transfer = Transfer(device)
+            probe.compare(self.encode, dtype=dtype, device=device)
 
     def encode(self, rows: Sequence[TokenisedRow]) -> Encoded:
         """Yields each row's index and, by layer, its states: (tokens, width) float32.
@@ -121,130 +117,152 @@ class FrozenEncoder:
             EncoderError: a row is longer than the encoder has positions for.
             MachineError: the GPU's memory is too small.
         """
+        yield from encoded_rows(
+            self.encode_packs(rows, torch.float32), [row.length for row in rows]
+        )
+
+    def encode_packs(
+        self, rows: Sequence[TokenisedRow], dtype: torch.dtype
+    ) -> Iterator[EncodedPack]:
+        """Yields packs that hold every row once, shortest rows first, as soon as they are queued.
+
+        Args:
+            rows: none longer than the encoder has positions for.
+            dtype: precision of the states that are brought to the CPU.
+
+        Raises:
+            EncoderError: a row is longer.
+            MachineError: the GPU's memory is too small.
+        """
         lengths = [row.length for row in rows]
         if max(lengths, default=0) > self._loaded.positions:
             raise EncoderError(
                 f"a row of {max(lengths)} tokens: the encoder has positions for "
                 f"{self._loaded.positions}"
             )
+        started = self._packed if self._loaded.packs else self._padded
         try:
-            yield from self._states(rows)
+            yield from started(rows, dtype)
         except RuntimeError as error:  # CUDA and MPS have different ones for this
             if self.device.type == "cpu" or "out of memory" not in str(error):
                 raise
             raise MachineError(
-                f"{self.device}: out of memory with {self._pack_tokens} tokens at once; "
-                f"set ICEHOUSE_GPU_TOKENS to less than {self._pack_tokens}"
+                f"{self.device}: out of memory with {self.pack_tokens} tokens at once; "
+                f"set ICEHOUSE_GPU_TOKENS to less than {self.pack_tokens}"
             ) from None
 
-    def _states(self, rows: Sequence[TokenisedRow]) -> Encoded:
-        # A pack is fetched when the next one is already queued, so that no GPU waits for it.
-        for pack, fetch in _one_behind(
-            self._packed(rows) if self._loaded.packs else self._padded(rows)
-        ):
-            states = fetch()
-            for index, place in pack:
-                yield index, {layer: values[place] for layer, values in states.items()}
-
-    def _packed(self, rows: Sequence[TokenisedRow]) -> Iterator[Started]:
+    def _packed(self, rows: Sequence[TokenisedRow], dtype: torch.dtype) -> Iterator[EncodedPack]:
         """Rows end to end, in packs of one size."""
-        for pack in pack_by_length([row.length for row in rows], self._pack_tokens):
-            ends = np.cumsum([rows[index].length for index in pack]).tolist()
-            places = [
-                (0, slice(end - rows[index].length, end))
-                for index, end in zip(pack, ends, strict=True)
+        for numbers in pack_by_length([row.length for row in rows], self.pack_tokens):
+            pack = [rows[number] for number in numbers]
+            ends = np.cumsum([row.length for row in pack]).tolist()
+            pieces = [
+                Piece(number, end - row.length, 0, row.length)
+                for number, row, end in zip(numbers, pack, ends, strict=True)
             ]
-            yield list(zip(pack, places, strict=True)), self._start_pack([rows[i] for i in pack])
+            hidden = self._run_pack(pack)
+            real = {layer: states[0, : ends[-1]] for layer, states in hidden.items()}
+            yield self._encoded(pieces, real, dtype)
 
-    def _padded(self, rows: Sequence[TokenisedRow]) -> Iterator[Started]:
+    def _padded(self, rows: Sequence[TokenisedRow], dtype: torch.dtype) -> Iterator[EncodedPack]:
         """Rows in padded batches, whose shape follows from a row's own length."""
-        for count, padded, batch in batches_of_one_size(
-            [row.length for row in rows], self._pack_tokens, longest=self._loaded.positions
+        for count, padded, numbers in batches_of_one_size(
+            [row.length for row in rows], self.pack_tokens, longest=self._loaded.positions
         ):
-            places = [(place, slice(rows[index].length)) for place, index in enumerate(batch)]
-            started = self._start_batch([rows[index] for index in batch], count, padded)
-            yield list(zip(batch, places, strict=True)), started
+            batch = [rows[number] for number in numbers]
+            ends = np.cumsum([row.length for row in batch]).tolist()
+            pieces = [
+                Piece(number, end - row.length, 0, row.length)
+                for number, row, end in zip(numbers, batch, ends, strict=True)
+            ]
+            real = np.zeros((count, padded), bool)
+            for place, row in enumerate(batch):
+                real[place, : row.length] = True
+            places = {"places": np.flatnonzero(real).astype(np.int32)}
+            hidden = self._run_batch(batch, count, padded)
+            chosen = self._transfer.upload(places)["places"]
+            states = {
+                layer: values.flatten(0, 1).index_select(0, chosen)
+                for layer, values in hidden.items()
+            }
+            yield self._encoded(pieces, states, dtype)
 
-    def _start_pack(self, pack: Sequence[TokenisedRow]) -> Fetch:
+    def _run_pack(self, pack: Sequence[TokenisedRow]) -> dict[int, Tensor]:
         """States of (1, tokens, width): the pack's rows end to end, then dummy rows."""
-        dummies = dummy_lengths(sum(row.length for row in pack), self._pack_tokens)
-        rest = sum(dummies)
-        ids = np.concatenate([*(row.input_ids for row in pack), np.zeros(rest, np.int32)])
-        segments = np.concatenate([*(row.segment_ids for row in pack), np.zeros(rest, np.int8)])
+        dummies = dummy_lengths(sum(row.length for row in pack), self.pack_tokens)
+        rest = np.zeros(sum(dummies), np.int32)
+        lengths = [*(row.length for row in pack), *dummies]
         positions = [
             *(self._positions(row.input_ids) for row in pack),
             *(self._positions(np.zeros(length, np.int32)) for length in dummies),
         ]
-        return self._start(
-            input_ids=ids[None],
-            token_type_ids=segments[None],
-            position_ids=np.concatenate(positions)[None],
-            rows=RowLayout.of([*(row.length for row in pack), *dummies], self._device_of_input),
+        return self._run(
+            {
+                "input_ids": np.concatenate([*(row.input_ids for row in pack), rest])[None],
+                "token_type_ids": np.concatenate([*(row.segment_ids for row in pack), rest])[None],
+                "position_ids": np.concatenate(positions)[None],
+            },
+            lengths,
         )
 
-    def _start_batch(self, batch: Sequence[TokenisedRow], count: int, padded: int) -> Fetch:
+    def _run_batch(
+        self, batch: Sequence[TokenisedRow], count: int, padded: int
+    ) -> dict[int, Tensor]:
         """States of (count, padded, width): the batch's rows, repeated to fill it."""
         ids = np.full((count, padded), self._loaded.padding, np.int32)
-        segments = np.zeros((count, padded), np.int8)
-        mask = np.zeros((count, padded), np.int64)
+        segments = np.zeros((count, padded), np.int32)
+        mask = np.zeros((count, padded), np.int32)
         for place in range(count):
             row = batch[place % len(batch)]
             ids[place, : row.length] = row.input_ids
             segments[place, : row.length] = row.segment_ids
             mask[place, : row.length] = 1
-        return self._start(input_ids=ids, token_type_ids=segments, attention_mask=mask)
+        return self._run({"input_ids": ids, "token_type_ids": segments, "attention_mask": mask})
 
     @torch.inference_mode()
-    def _start(self, *, rows: RowLayout | None = None, **inputs: npt.NDArray[Any]) -> Fetch:
-        """Runs the model, or on a GPU queues it, and what brings its hidden states back."""
-        if not self._loaded.segments:
-            del inputs["token_type_ids"]
-        tensors: dict[str, Any] = {
-            name: torch.from_numpy(values.astype(np.int64)).to(self._device_of_input)
-            for name, values in inputs.items()
-        }
-        if rows is not None:
-            tensors["rows"] = rows
-        hidden = self._model(**tensors, output_hidden_states=True).hidden_states
-        return _fetch({layer: hidden[layer].float() for layer in self.layers})
+    def _run(
+        self, arrays: dict[str, npt.NDArray[np.int32]], lengths: Sequence[int] | None = None
+    ) -> dict[int, Tensor]:
+        """Runs the model, or on a GPU queues it.
 
-    def _positions(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        Args:
+            arrays: what it is given.
+            lengths: those of the rows, where they lie end to end.
+        """
+        if not self._loaded.segments:
+            del arrays["token_type_ids"]
+        bounds = {} if lengths is None else {"bounds": row_bounds(lengths)}
+        tensors: dict[str, Any] = self._transfer.upload({**arrays, **bounds})
+        if lengths is not None:
+            tensors["rows"] = RowLayout.of(lengths, tensors.pop("bounds"))
+        for name in arrays:
+            tensors[name] = tensors[name].long()
+        hidden = self._model(**tensors, output_hidden_states=True).hidden_states
+        return {layer: hidden[layer] for layer in self.layers}
+
+    @torch.inference_mode()
+    def _encoded(
+        self, pieces: list[Piece], states: dict[int, Tensor], dtype: torch.dtype
+    ) -> EncodedPack:
+        """Converts states where they were computed, and begins to bring them to the CPU."""
+        converted = {layer: values.to(dtype) for layer, values in states.items()}
+        # The least and the largest are finite if all are, and a NaN is both.
+        extremes = [torch.stack(torch.aminmax(values)) for values in converted.values()]
+        wait = self._transfer.download({**converted, _FINITE: torch.stack(extremes)})
+
+        def fetch() -> PackStates:
+            found = wait()
+            finite = found.pop(_FINITE).isfinite().all(1).tolist()
+            return PackStates(found, dict(zip(found, finite, strict=True)))
+
+        return EncodedPack(pieces, fetch)
+
+    def _positions(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """(tokens,) the position of each token of one row."""
         if not self._loaded.counts_from_padding:
-            return np.arange(len(ids))
-        real = (ids != self._loaded.padding).astype(np.int64)
-        positions: npt.NDArray[np.int64] = np.cumsum(real) * real + self._loaded.padding
+            return np.arange(len(ids), dtype=np.int32)
+        real = (ids != self._loaded.padding).astype(np.int32)
+        positions: npt.NDArray[np.int32] = (
+            np.cumsum(real, dtype=np.int32) * real + self._loaded.padding
+        )
         return positions
-
-
-def _fetch(hidden: dict[int, Tensor]) -> Fetch:
-    """Begins to bring states to the CPU, and returns what waits for them."""
-    if not all(tensor.is_cuda for tensor in hidden.values()):
-        states = {layer: tensor.cpu().numpy() for layer, tensor in hidden.items()}
-        return lambda: states
-    pinned = {
-        layer: torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        for layer, tensor in hidden.items()
-    }
-    for layer, tensor in hidden.items():
-        pinned[layer].copy_(tensor, non_blocking=True)
-    copied = torch.cuda.Event()
-    # Of the states' own device: the current one may be another GPU.
-    copied.record(torch.cuda.current_stream(next(iter(hidden.values())).device))
-
-    def wait() -> States:
-        copied.synchronize()
-        return {layer: tensor.numpy() for layer, tensor in pinned.items()}
-
-    return wait
-
-
-def _one_behind(items: Iterable[Started]) -> Iterator[Started]:
-    """Yields each item when the next one is there."""
-    before: Started | None = None
-    for item in items:
-        if before is not None:
-            yield before
-        before = item
-    if before is not None:
-        yield before

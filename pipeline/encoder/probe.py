@@ -23,8 +23,9 @@ from pipeline.encoder.tokenised import TokenisedRow
 PROBE_LENGTHS = (5, 17, 200)
 """Tokens of the rows that a model is tried with; the last is longer than a sliding window."""
 
-_TOLERANCE = 1e-3
-"""Another computation differs by far more, and rounding by far less, also in deep models."""
+_TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.03, torch.bfloat16: 0.15}
+"""Largest difference, as a share of the largest state. Another computation differs by far more, and
+rounding by far less, also in deep models."""
 
 States = dict[int, npt.NDArray[np.float32]]
 """By layer: (tokens, width) of a row, or (rows, tokens, width) of what went through together."""
@@ -62,28 +63,44 @@ class Probe:
         return cls(rows, expected, loaded, folder)
 
     def compare(
-        self, states: Callable[[Sequence[TokenisedRow]], Iterator[tuple[int, States]]]
+        self,
+        states: Callable[[Sequence[TokenisedRow]], Iterator[tuple[int, States]]],
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | None = None,
     ) -> None:
         """Compare with what another computation gives.
 
         Args:
             states: yields each row's index and states.
+            dtype: what it computes in.
+            device: where it computes, if not as the probe itself; named in the error.
 
         Raises:
             EncoderError: it fails, or gives other states.
         """
         kind = self.loaded.model.config.model_type
+        tolerance = _TOLERANCES[dtype]
         with _refusing(self.loaded, self.folder):
             computed = list(states(self.rows))
         for index, by_layer in computed:
             for layer, values in by_layer.items():
                 expected = self.expected[index][layer]
                 difference = float(np.abs(values - expected).max())
-                if not difference <= _TOLERANCE * float(np.abs(expected).max()):
+                largest = float(np.abs(expected).max())
+                if difference <= tolerance * largest:
+                    continue
+                if device is not None:
                     raise EncoderError(
-                        f"{self.folder}: its type {kind!r} is not supported: in company a row has "
-                        f"other states at layer {layer} than alone (by {difference:.1g})"
+                        f"{self.folder}: on {device} in {str(dtype).removeprefix('torch.')} it has "
+                        f"other states at layer {layer} than on the CPU in float32 (by "
+                        f"{difference:.1g}, the largest is {largest:.1g}); use another "
+                        "compute_dtype, or ICEHOUSE_DEVICE=cpu"
                     )
+                raise EncoderError(
+                    f"{self.folder}: its type {kind!r} is not supported: in company a row has "
+                    f"other states at layer {layer} than alone (by {difference:.1g})"
+                )
 
 
 def _refuse_odd_states(values: npt.NDArray[np.float32], shape: tuple[int, int], where: str) -> None:

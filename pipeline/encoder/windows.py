@@ -9,16 +9,19 @@ the text, so that all windows of a row are full.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.encoder.packs import EncodedPack, Piece, encoded_rows
 from pipeline.encoder.tokenised import TokenisedRow
 
 if TYPE_CHECKING:
+    import torch
+
     from pipeline.encoder.forward import FrozenEncoder
 
 
@@ -93,35 +96,38 @@ def encode_rows(
     Yields:
         As ``FrozenEncoder.encode``: (tokens, width) float32 by layer.
     """
+    import torch
+
+    packs = encode_packs(encoder, rows, windows, torch.float32)
+    yield from encoded_rows(packs, [row.length for row in rows])
+
+
+def encode_packs(
+    encoder: FrozenEncoder,
+    rows: Sequence[TokenisedRow],
+    windows: Windows | None,
+    dtype: torch.dtype,
+) -> Iterator[EncodedPack]:
+    """Yields packs as ``FrozenEncoder.encode_packs`` does, of rows of any length.
+
+    A window's piece is what is kept of it; together the pieces of a row are the whole row.
+    """
     if windows is None:
-        yield from encoder.encode(rows)
+        yield from encoder.encode_packs(rows, dtype)
         return
-    pieces = [(row, window) for row, tokens in enumerate(rows) for window in windows.over(tokens)]
-    missing = np.bincount([row for row, _ in pieces], minlength=len(rows))
-    whole: dict[int, dict[int, npt.NDArray[np.float32]]] = {}
-    encoded = encoder.encode(
-        [
-            TokenisedRow.bare(
-                rows[row].input_ids[window.tokens], rows[row].segment_ids[window.tokens]
-            )
-            for row, window in pieces
-        ]
-    )
-    for position, by_layer in encoded:
-        row, window = pieces[position]
-        kept = (window.begin <= window.tokens) & (window.tokens < window.end)
-        states = whole.setdefault(
-            row,
-            {
-                layer: np.empty((rows[row].length, values.shape[1]), np.float32)
-                for layer, values in by_layer.items()
-            },
-        )
-        for layer, values in by_layer.items():
-            states[layer][window.begin : window.end] = values[kept]
-        missing[row] -= 1
-        if not missing[row]:
-            yield row, whole.pop(row)
+    cut = [(row, window) for row, tokens in enumerate(rows) for window in windows.over(tokens)]
+    bare = [
+        TokenisedRow.bare(rows[row].input_ids[window.tokens], rows[row].segment_ids[window.tokens])
+        for row, window in cut
+    ]
+    for pack in encoder.encode_packs(bare, dtype):
+        yield replace(pack, pieces=[_kept(piece, *cut[piece.row]) for piece in pack.pieces])
+
+
+def _kept(piece: Piece, row: int, window: Window) -> Piece:
+    """The part of a window, given as a piece, that its row takes from it."""
+    before = int(np.searchsorted(window.tokens, window.begin))
+    return Piece(row, piece.place + before, window.begin, window.end)
 
 
 def _sliding(row: TokenisedRow) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction.chunking import shard_boundaries
 from pipeline.extraction.length_report import length_report
 from pipeline.extraction.recipes import windows_of
+from pipeline.extraction.token_spool import TokenSpool
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
 
@@ -49,6 +50,10 @@ class CorpusRows:
     example_ids: list[str]
     example_rows: npt.NDArray[np.int64]
     keys: list[bytes]
+
+    def example_of(self, row: int) -> str:
+        """The id of the first example of a row."""
+        return self.example_ids[int(np.flatnonzero(self.example_rows == row)[0])]
 
 
 @dataclass(frozen=True)
@@ -127,12 +132,13 @@ def plan_rows(
     tokenizer: RowTokenizer,
     recipe: Recipe,
     index: RowIndex,
+    spool: TokenSpool,
     *,
     shard_tokens: int,
 ) -> RowPlan:
     """Finds the lengths of all rows, and with them where shards end.
 
-    Rows that the store has are not tokenised again.
+    Rows that the store has are not tokenised again; the tokens of the others go to ``spool``.
 
     Raises:
         DataError: a text is too long and the recipe says that this is an error, or a pair's shorter
@@ -150,10 +156,14 @@ def plan_rows(
     windows = windows_of(recipe)
     new = ((row, text) for row, text in distinct_inputs(texts, rows) if row in unknown)
     for chunk in _chunks(new if unknown else ()):
-        for (row, _), tokens in zip(chunk, tokenizer([text for _, text in chunk]), strict=True):
-            lengths[row], full_lengths[row] = tokens.length, tokens.full_length
-            if windows is not None and tokens.length > windows.max_length:
-                _refuse_pair_without_room(rows, row, windows.room(tokens), windows.stride)
+        numbers = [row for row, _ in chunk]
+        tokens = tokenizer([text for _, text in chunk])
+        spool.add(numbers, tokens)
+        lengths[numbers], full_lengths[numbers] = tokens.lengths, tokens.full_lengths
+        if windows is not None:
+            for place in np.flatnonzero(tokens.lengths > windows.max_length).tolist():
+                room = windows.room(tokens[place])
+                _refuse_pair_without_room(rows, numbers[place], room, windows.stride)
     if recipe.long_texts == "error":
         _refuse_long(rows, full_lengths, recipe.max_length)
     boundaries = shard_boundaries(rows.keys, lengths.tolist(), shard_tokens=shard_tokens)
@@ -183,11 +193,10 @@ def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_leng
 def _refuse_pair_without_room(rows: CorpusRows, row: int, room: int, stride: int) -> None:
     """A pair's shorter text is in every window; the longer one may have no room to move."""
     if room <= stride:
-        example = rows.example_ids[int(np.flatnonzero(rows.example_rows == row)[0])]
         raise DataError(
-            f"text pair {example!r}: beside its shorter text, windows have room for {max(room, 0)} "
-            f"tokens, and stride is {stride}: raise max_length, lower stride, or set "
-            "long_texts: truncate"
+            f"text pair {rows.example_of(row)!r}: beside its shorter text, windows have room for "
+            f"{max(room, 0)} tokens, and stride is {stride}: raise max_length, lower stride, or "
+            "set long_texts: truncate"
         )
 
 

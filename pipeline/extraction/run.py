@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from pipeline.core.errors import EncoderError
 from pipeline.core.files import remove_temporaries
 from pipeline.core.lock import only_writer
 from pipeline.encoder.inspection import require_loadable
+from pipeline.encoder.packing import pack_tokens
 from pipeline.encoder.snapshot import EncoderSnapshot
 from pipeline.extraction.assemble import assemble, free_bytes, refuse_full_disk
 from pipeline.extraction.compute import compute_missing, seconds_per_token
@@ -23,6 +25,7 @@ from pipeline.extraction.import_files import import_from_dvc
 from pipeline.extraction.plan import RowPlan, Texts, plan_rows, read_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of
 from pipeline.extraction.settings import FeaturesSettings
+from pipeline.extraction.token_spool import TokenSpool
 from pipeline.extraction.work import ShardWork, bytes_new_to_dvc, plan_work
 from pipeline.features.layers import resolve_layer
 from pipeline.store.dvc_cache import DvcCache
@@ -80,7 +83,8 @@ def extract(
     device, threads = choose_device(), use_threads()
     tokenizer = tokenizer_of(encoder_folder, recipe, trust_remote_code=trust_remote_code)
     rows = read_rows(texts, recipe)
-    with only_writer(store_root, f"features {out.name}"):
+    with ExitStack() as held:
+        held.enter_context(only_writer(store_root, f"features {out.name}"))
         store = LocalStore.of(store_root, recipe)
         store.sweep()
         remove_temporaries(out.parent, out.name)
@@ -90,7 +94,10 @@ def extract(
         ):
             store.log({"imported": imported})
         index = store.index(width=snapshot.width, dtype=recipe.storage_dtype)
-        plan = plan_rows(rows, texts, tokenizer, recipe, index, shard_tokens=settings.shard_tokens)
+        spool = held.enter_context(TokenSpool(len(rows.keys), store_root))
+        plan = plan_rows(
+            rows, texts, tokenizer, recipe, index, spool, shard_tokens=settings.shard_tokens
+        )
         work = plan_work(plan, store, index, recipe, layers=layers, width=snapshot.width)
         missing = sorted({layer for item in work for layer in item.layers})
 
@@ -118,7 +125,14 @@ def extract(
             expected = "a moment"
             if tokens > _SAMPLED_FROM:
                 rate = seconds_per_token(
-                    texts, tokenizer, load_encoder, plan=plan, work=work, recipe=recipe
+                    spool,
+                    tokenizer,
+                    load_encoder,
+                    plan=plan,
+                    work=work,
+                    index=index,
+                    recipe=recipe,
+                    pack_tokens=pack_tokens(device),
                 )
                 expected = f"about {_duration(rate * tokens)}"
             where = describe_device(device, threads)
@@ -127,7 +141,7 @@ def extract(
             total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding"
         ) as bar:
             compute_missing(
-                texts,
+                spool,
                 tokenizer,
                 load_encoder,
                 plan=plan,
@@ -136,6 +150,7 @@ def extract(
                 index=index,
                 recipe=recipe,
                 width=snapshot.width,
+                pack_tokens=pack_tokens(device),
                 machine={
                     **describe_machine(device, threads),
                     "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

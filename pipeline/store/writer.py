@@ -6,6 +6,7 @@ disk refuses is then an ordinary error, and never half an HDF5 file.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -112,12 +113,21 @@ def _virtual(
     file.create_virtual_dataset(name, virtual, fillvalue=fill)
 
 
+_numbers = itertools.count()
+
+
 class _File:
     """An HDF5 file in memory."""
 
     def __init__(self, kind: str) -> None:
+        # Files in memory that are open at once, in several threads, must not have one name.
         self.hdf5 = h5py.File(
-            kind, "w", driver="core", backing_store=False, libver=layout.LIBVER, track_order=False
+            f"{kind}-{next(_numbers)}",
+            "w",
+            driver="core",
+            backing_store=False,
+            libver=layout.LIBVER,
+            track_order=False,
         )
         self.hdf5.attrs[layout.ATTRIBUTE_TYPE] = kind
         self.hdf5.attrs[layout.ATTRIBUTE_VERSION] = np.int64(layout.FORMAT_VERSION)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pipeline.encoder import attention
-from pipeline.encoder.attention import RowLayout, packed_attention
+from pipeline.encoder.attention import RowLayout, packed_attention, row_bounds
 
 CPU = torch.device("cpu")
 LENGTHS = [3, 3, 9, 20, 20, 33, 16]
@@ -22,6 +22,10 @@ def tensors(key_heads: int = HEADS) -> tuple[torch.Tensor, torch.Tensor, torch.T
         torch.randn(1, key_heads, tokens, WIDTH),
         torch.randn(1, key_heads, tokens, WIDTH),
     )
+
+
+def layout_of(lengths: list[int]) -> RowLayout:
+    return RowLayout.of(lengths, torch.from_numpy(row_bounds(lengths)))
 
 
 def one_by_one(query, key, value, scale=None, window=None) -> torch.Tensor:
@@ -40,14 +44,14 @@ def one_by_one(query, key, value, scale=None, window=None) -> torch.Tensor:
 
 def attend(*states: torch.Tensor, **options) -> torch.Tensor:
     output, weights = packed_attention(
-        torch.nn.Identity(), *states, None, rows=RowLayout.of(LENGTHS, CPU), **options
+        torch.nn.Identity(), *states, None, rows=layout_of(LENGTHS), **options
     )
     assert weights is None
     return output
 
 
 def test_layout_says_where_rows_lie():
-    layout = RowLayout.of(LENGTHS, CPU)
+    layout = layout_of(LENGTHS)
     assert layout.runs == [(2, 3), (1, 9), (2, 20), (1, 33), (1, 16)]
     assert layout.bounds.tolist() == [0, 3, 6, 15, 35, 55, 88, 104]
     assert layout.bounds.dtype == torch.int32
@@ -65,23 +69,30 @@ def test_every_row_attends_to_itself_alone(key_heads, window, scale):
     torch.testing.assert_close(output, expected, rtol=0, atol=1e-6)
 
 
+def kernel_of_torch_2_11(
+    query, key, value, bounds, key_bounds, longest, longest_key, *, scale=None, window_size=(-1, -1)
+):
+    """The kernel itself needs a GPU; here, what it is given goes by the words of its docstring."""
+    assert bounds is key_bounds
+    assert longest == longest_key == max(LENGTHS)
+    left, right = window_size
+    assert left == right
+    assert all(tensor.is_contiguous() for tensor in (query, key, value))
+    states = [tensor.transpose(0, 1)[None] for tensor in (query, key, value)]
+    reach = None if left == -1 else left + 1
+    return one_by_one(*states, scale=scale, window=reach)[0]
+
+
+def kernel_of_torch_2_12(*states, enable_gqa=False, num_splits=None, **options):
+    assert num_splits == 1
+    assert enable_gqa == (states[0].shape[1] != states[1].shape[1])
+    return kernel_of_torch_2_11(*states, **options)
+
+
+@pytest.mark.parametrize("kernel", [kernel_of_torch_2_11, kernel_of_torch_2_12])
 @pytest.mark.parametrize("key_heads", [HEADS, 2])
 @pytest.mark.parametrize("window", [None, 5])
-def test_the_gpu_kernel_is_asked_for_the_same(monkeypatch, key_heads, window):
-    """The kernel itself needs a GPU; here, what it is given goes by the words of its docstring."""
-
-    def kernel(query, key, value, bounds, key_bounds, longest, longest_key, **options):
-        assert options["num_splits"] == 1
-        assert options["enable_gqa"] == (key_heads != HEADS)
-        assert bounds is key_bounds
-        assert longest == longest_key == max(LENGTHS)
-        left, right = options["window_size"]
-        assert left == right
-        assert all(tensor.is_contiguous() for tensor in (query, key, value))
-        states = [tensor.transpose(0, 1)[None] for tensor in (query, key, value)]
-        reach = None if left == -1 else left + 1
-        return one_by_one(*states, scale=options["scale"], window=reach)[0]
-
+def test_the_gpu_kernel_is_asked_for_the_same(monkeypatch, kernel, key_heads, window):
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     states = tensors(key_heads)
     expected = attend(*states, sliding_window=window, scaling=0.2)

@@ -172,7 +172,7 @@ def test_row_has_the_same_bits_among_many_of_its_length(encoder, length):
 
 
 def test_row_longer_than_a_pack_is_encoded(encoder, reference, monkeypatch):
-    monkeypatch.setattr(encoder, "_pack_tokens", 10)
+    monkeypatch.setattr(encoder, "pack_tokens", 10)
     [row] = rows_of_lengths([50])
     [states] = states_of(encoder, [row])
     assert np.abs(states[DEPTH] - reference(row)[DEPTH]).max() <= 1e-5

@@ -4,25 +4,30 @@ import errno
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import VOCABULARY, random_sentences
 
 from pipeline.core.errors import EncoderError, StoreError
-from pipeline.corpus.texts import Text
+from pipeline.encoder.packing import pack_by_length
+from pipeline.encoder.packs import EncodedPack, PackStates, Piece
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.extraction import compute as compute_module
 from pipeline.extraction.compute import compute_missing
 from pipeline.extraction.plan import RowPlan, plan_rows, read_rows
+from pipeline.extraction.token_spool import TokenSpool
 from pipeline.extraction.work import plan_work
 from pipeline.store.keys import Recipe
 from pipeline.store.local import LocalStore
 
 WIDTH = 4
 LAYERS = [1, 3]
+PACK_TOKENS = 100
 SENTENCES = list(dict.fromkeys(random_sentences(80)))
 
 
@@ -41,10 +46,25 @@ class FakeEncoder:
     def rows(self) -> list[TokenisedRow]:
         return [row for call in self.calls for row in call]
 
-    def encode(self, rows: Sequence[TokenisedRow]) -> Iterator[tuple[int, dict]]:
+    def encode_packs(
+        self, rows: Sequence[TokenisedRow], dtype: torch.dtype
+    ) -> Iterator[EncodedPack]:
         self.calls.append(list(rows))
-        for index in sorted(range(len(rows)), key=lambda index: rows[index].length):
-            yield index, {layer: self.state(rows[index], layer) for layer in self.layers}
+        for numbers in pack_by_length([row.length for row in rows], PACK_TOKENS):
+            pack = [rows[number] for number in numbers]
+            ends = np.cumsum([row.length for row in pack]).tolist()
+            pieces = [
+                Piece(number, end - row.length, 0, row.length)
+                for number, row, end in zip(numbers, pack, ends, strict=True)
+            ]
+            by_layer = {
+                layer: torch.from_numpy(
+                    np.concatenate([self.state(row, layer) for row in pack])
+                ).to(dtype)
+                for layer in self.layers
+            }
+            finite = {layer: bool(states.isfinite().all()) for layer, states in by_layer.items()}
+            yield EncodedPack(pieces, partial(PackStates, by_layer, finite))
 
     def state(self, row: TokenisedRow, layer: int) -> np.ndarray:
         states = np.repeat(row.input_ids[:, None] + 1000.0 * layer, WIDTH, axis=1)
@@ -79,27 +99,25 @@ class Run:
             return encoder
 
         index = self.store.index(width=WIDTH, dtype=self.recipe.storage_dtype)
-        plan = plan_rows(
-            read_rows(examples, self.recipe),
-            examples,
-            self.tokenizer,
-            self.recipe,
-            index,
-            shard_tokens=256,
-        )
-        compute_missing(
-            examples,
-            self.tokenizer,
-            load_encoder,
-            plan=plan,
-            work=plan_work(plan, self.store, index, self.recipe, layers=layers, width=WIDTH),
-            store=self.store,
-            index=index,
-            recipe=self.recipe,
-            width=WIDTH,
-            machine={"device": "cpu"},
-            progress=self.progress.append,
-        )
+        rows = read_rows(examples, self.recipe)
+        with TokenSpool(len(rows.keys), self.store.folder) as spool:
+            plan = plan_rows(
+                rows, examples, self.tokenizer, self.recipe, index, spool, shard_tokens=256
+            )
+            compute_missing(
+                spool,
+                self.tokenizer,
+                load_encoder,
+                plan=plan,
+                work=plan_work(plan, self.store, index, self.recipe, layers=layers, width=WIDTH),
+                store=self.store,
+                index=index,
+                recipe=self.recipe,
+                width=WIDTH,
+                pack_tokens=PACK_TOKENS,
+                machine={"device": "cpu"},
+                progress=self.progress.append,
+            )
         return plan
 
     def log(self) -> list[dict]:
@@ -174,7 +192,7 @@ def test_added_layer_writes_that_layer_only(run):
 
 def test_small_blocks_give_the_same_files(run, tmp_path, tiny_encoder, monkeypatch):
     run(SENTENCES, FakeEncoder())
-    monkeypatch.setattr(compute_module, "_BLOCK_TOKENS", 1)
+    monkeypatch.setattr(compute_module, "_block_tokens", lambda *_: 1)
     blocks, encoder = Run(tmp_path / "blocks", tiny_encoder), FakeEncoder()
     plan = blocks(SENTENCES, encoder)
     assert len(encoder.calls) == len(plan.shards)
@@ -183,12 +201,12 @@ def test_small_blocks_give_the_same_files(run, tmp_path, tiny_encoder, monkeypat
 
 def test_run_that_was_stopped_keeps_the_blocks_it_finished(run, monkeypatch):
     class Stopping(FakeEncoder):
-        def encode(self, rows):
+        def encode_packs(self, rows, dtype):
             if len(self.calls) == 2:
                 raise KeyboardInterrupt
-            return super().encode(rows)
+            return super().encode_packs(rows, dtype)
 
-    monkeypatch.setattr(compute_module, "_BLOCK_TOKENS", 1)
+    monkeypatch.setattr(compute_module, "_block_tokens", lambda *_: 1)
     stopped, encoder = Stopping(), FakeEncoder()
     with pytest.raises(KeyboardInterrupt):
         run(SENTENCES, stopped)
@@ -248,23 +266,29 @@ class Pipelined(FakeEncoder):
         super().__init__()
         self.begun = begun
 
-    def encode(self, rows: Sequence[TokenisedRow]) -> Iterator[tuple[int, dict]]:
+    def encode_packs(
+        self, rows: Sequence[TokenisedRow], dtype: torch.dtype
+    ) -> Iterator[EncodedPack]:
         self.begun(len(self.calls) + 1)
-        yield from super().encode(rows)
+        yield from super().encode_packs(rows, dtype)
 
 
-class Tokenizer:
-    """Calls a function before a block is tokenised, with its number; 0 is the plan's."""
+def watch_reading(monkeypatch, begun: Callable[[int], object]) -> list[int]:
+    """Calls a function before the tokens of a block are read, with its number from 1 on.
 
-    def __init__(self, tokenizer: RowTokenizer, begun: Callable[[int], object]) -> None:
-        self.tokenizer = tokenizer
-        self.begun = begun
-        self.calls = 0
+    Returns:
+        The numbers, also of blocks that are read later.
+    """
+    numbers: list[int] = []
+    read = compute_module._Shards.read
 
-    def __call__(self, texts: Sequence[Text]) -> list[TokenisedRow]:
-        self.calls += 1
-        self.begun(self.calls - 1)
-        return self.tokenizer(texts)
+    def watched(self, work):
+        numbers.append(len(numbers) + 1)
+        begun(numbers[-1])
+        return read(self, work)
+
+    monkeypatch.setattr(compute_module._Shards, "read", watched)
+    return numbers
 
 
 @pytest.fixture
@@ -275,7 +299,7 @@ def meeting() -> threading.Barrier:
 
 @pytest.fixture
 def _block_per_shard(monkeypatch) -> None:
-    monkeypatch.setattr(compute_module, "_BLOCK_TOKENS", 1)
+    monkeypatch.setattr(compute_module, "_block_tokens", lambda *_: 1)
 
 
 def watch_writing(run: Run, monkeypatch, begun: Callable[[str, str], object]) -> None:
@@ -298,14 +322,14 @@ def assert_whole(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("_block_per_shard")
-def test_the_next_block_and_no_other_is_tokenised_while_one_is_encoded(run, meeting):
-    run.tokenizer = Tokenizer(run.tokenizer, lambda block: meeting.wait() if block == 2 else None)
+def test_the_next_block_and_no_other_is_read_while_one_is_encoded(run, meeting, monkeypatch):
+    numbers = watch_reading(monkeypatch, lambda block: meeting.wait() if block == 2 else None)
     ahead: list[int] = []
 
     def begun(block: int) -> None:
         if block == 1:
             meeting.wait()
-        ahead.append(run.tokenizer.calls - 1 - block)
+        ahead.append(numbers[-1] - block)
 
     plan = run(SENTENCES, Pipelined(begun))
     assert len(plan.shards) >= 3
@@ -357,7 +381,7 @@ def test_an_error_in_writing_stops_the_run_and_leaves_whole_files(
     def half(path: Path, data: bytes) -> int:
         if ".h5." in path.name and "sha256" not in path.name:
             writes.append(path.name)
-            if len(writes) == wrong:
+            if len(writes) >= wrong:  # a full disk stays full
                 write_bytes(path, data[: len(data) // 2])
                 raise OSError(errno.ENOSPC, "No space left on device")
         return write_bytes(path, data)
@@ -367,7 +391,7 @@ def test_an_error_in_writing_stops_the_run_and_leaves_whole_files(
         patched.setattr(Path, "write_bytes", half)
         with pytest.raises(OSError, match="No space left on device"):
             run(SENTENCES, encoder)
-    assert len(writes) == wrong
+    assert len(writes) >= wrong
     assert len(encoder.calls) == (2 if fails == "first" else files // 3)
     assert_whole(run)
     assert len(files_of(run)) == wrong - 1
@@ -379,18 +403,16 @@ def test_an_error_in_writing_stops_the_run_and_leaves_whole_files(
 
 
 @pytest.mark.usefixtures("_block_per_shard")
-def test_an_error_in_tokenising_stops_the_run_and_leaves_the_blocks_before(run):
-    plain = run.tokenizer
-
+def test_an_error_in_reading_stops_the_run_and_leaves_the_blocks_before(run, monkeypatch):
     def fail(block: int) -> None:
         if block == 3:
-            raise EncoderError("its tokenizer is damaged")
+            raise OSError(errno.EIO, "Input/output error")
 
-    run.tokenizer = Tokenizer(plain, fail)
     stopped = FakeEncoder()
-    with pytest.raises(EncoderError, match="its tokenizer is damaged"):
-        run(SENTENCES, stopped)
-    run.tokenizer = plain
+    with monkeypatch.context() as patched:
+        watch_reading(patched, fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            run(SENTENCES, stopped)
     assert len(stopped.calls) == 2
     assert_whole(run)
     assert len(files_of(run)) == 2 * 3

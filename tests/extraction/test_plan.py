@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from conftest import random_sentences
@@ -11,6 +14,7 @@ from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction import plan as plan_module
 from pipeline.extraction.length_report import length_report
 from pipeline.extraction.plan import RowPlan, plan_rows, read_rows
+from pipeline.extraction.token_spool import TokenSpool
 from pipeline.extraction.work import plan_work
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
@@ -42,7 +46,10 @@ def plan_of(texts, tokenizer, recipe=RECIPE, store=None) -> RowPlan:
         else store.index(width=WIDTH, dtype="float16")
     )
     rows = read_rows(lambda: iter(examples), recipe)
-    return plan_rows(rows, lambda: iter(examples), tokenizer, recipe, index, shard_tokens=256)
+    with TokenSpool(len(rows.keys), Path(tempfile.gettempdir())) as spool:
+        return plan_rows(
+            rows, lambda: iter(examples), tokenizer, recipe, index, spool, shard_tokens=256
+        )
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipelines import extracted, labelled, prepared
 
 from pipeline.core.errors import DataError, EncoderError, StoreError
 from pipeline.encoder.forward import FrozenEncoder
+from pipeline.encoder.packs import EncodedPack
 from pipeline.features.reader import open_features
 
 Sentences = list[tuple[str, ...]]
@@ -253,13 +253,15 @@ def test_the_log_says_what_computed_each_shard(
 def test_values_that_float16_cannot_hold_stop_with_layer_and_text(
     sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = FrozenEncoder.encode
+    original = FrozenEncoder._encoded
 
-    def large(self: FrozenEncoder, rows: Any) -> Iterator[Any]:
-        for position, states in original(self, rows):
-            yield position, {layer: values * 1e6 for layer, values in states.items()}
+    @torch.inference_mode()
+    def large(self: FrozenEncoder, pieces: Any, states: Any, dtype: torch.dtype) -> EncodedPack:
+        if dtype == torch.float16:  # and not while it is loaded
+            states = {layer: values * 1e6 for layer, values in states.items()}
+        return original(self, pieces, states, dtype)
 
-    monkeypatch.setattr(FrozenEncoder, "encode", large)
+    monkeypatch.setattr(FrozenEncoder, "_encoded", large)
     with pytest.raises(StoreError, match=r"layer 2 of text 's\d+' .* set storage_dtype: float32"):
         run(tmp_path, sentences, tiny_encoder, tmp_path / "store", storage_dtype="float16")
     assert not (tmp_path / "features").exists()

@@ -293,7 +293,7 @@ def _extract(project: Path, encoder: Path, file_limit: int | None) -> None:
     arguments = ["features", "--texts", "texts", "--encoder", str(encoder)]
     arguments += ["--out", "features", "--report", "report.json"]
     # Shards of a small corpus would all be written at once, after the last row is encoded.
-    compute._BLOCK_TOKENS = 512
+    compute._BLOCK_TOKENS, compute._BLOCK_PACKS = 512, 0
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most if file_limit is None else file_limit, most))
     result = CliRunner().invoke(main, arguments)

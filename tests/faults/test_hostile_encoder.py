@@ -859,7 +859,7 @@ def test_memory_of_a_gpu_that_is_short_is_told_as_that(
         "load": "transformers.AutoModel.from_pretrained",
         "tokenizer": "transformers.AutoTokenizer.from_pretrained",
         "run": "pipeline.encoder.probe._one_row",
-        "compare": "pipeline.encoder.forward.FrozenEncoder._states",
+        "compare": "pipeline.encoder.forward.FrozenEncoder.encode",
     }[moment]
     monkeypatch.setattr(place, out_of_memory)
     (tmp_path / ".dvc").mkdir()
