@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from pipeline.core.errors import DataError
 from pipeline.core.reading import Record, open_regular, parse_json, parse_record, read_bytes
+from pipeline.corpus.spans import not_bio
 from pipeline.corpus.texts import Text, TextPair, parts
 
 TEXTS = "texts.jsonl"
@@ -113,7 +114,11 @@ def read_labels(folder: str | Path, label: str) -> Labels:
             raise _damaged(path, number, f"there is no split {str(split)[:60]!r}")
         if type(value) is list:
             value = tuple(map(intern, value))
-            value = several.setdefault(value, value)  # many texts have no entity, say
+            if value not in several:  # many texts have no entity, say
+                if kind == "bio" and (wrong := not_bio(value)):
+                    raise _damaged(path, number, f"{wrong[0][:60]!r} is no tag of an entity")
+                several[value] = value
+            value = several[value]
         ids.append(row["id"])
         splits.append(intern(split))
         values.append(intern(value) if type(value) is str else value)

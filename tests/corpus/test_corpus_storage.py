@@ -238,3 +238,15 @@ def test_reading_rejects_a_label_that_the_corpus_does_not_have(tmp_path: Path):
     write_labels(tmp_path / "labels", prepared(["a"], ["x"]), texts_sha256="digest")
     with pytest.raises(DataError, match="labels: has no label 'topic'; it has label"):
         read_labels(tmp_path / "labels", "topic")
+
+
+def test_reading_rejects_a_tag_that_is_none_of_an_entity(tmp_path: Path):
+    corpus = prepared([("a", "b"), ("c",)], [("B-x", "O"), ("O",)], "bio")
+    write_labels(tmp_path, corpus, texts_sha256="digest")
+    assert read_labels(tmp_path, "label").values == [("B-x", "O"), ("O",)]
+    path = tmp_path / LABELS
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('["O"]', '["Oevil"]'), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=r"labels\.jsonl:2: is damaged: 'Oevil' is no tag of an"):
+        read_labels(tmp_path, "label")
