@@ -120,16 +120,24 @@ class LocalStore:
         """
         return RowIndex(self.shards(), self.find, width=width, dtype=dtype)
 
-    def put(self, shard: str, file: str, data: bytes) -> None:
+    def put(self, shard: str, file: str, *data: bytes | memoryview) -> None:
         """Writes a shard's file, read-only, and before it its digest.
+
+        Args:
+            shard: name of its shard.
+            file: its name.
+            data: its parts, one after another.
 
         Raises:
             StoreError: its folder is a link.
         """
         path = self._place(shard, file)
-        digest = hashlib.sha256(data).hexdigest()
+        sha256 = hashlib.sha256()
+        for part in data:
+            sha256.update(part)
+        digest = sha256.hexdigest()
         _write_note(path, digest)
-        write_bytes(path, data, mode=READ_ONLY)
+        write_bytes(path, *data, mode=READ_ONLY)
         self._hash_cache.learn(path, digest)
 
     def import_file(
@@ -208,6 +216,8 @@ class LocalStore:
 
     def sweep(self) -> None:
         """Removes what killed writers left half-written; for the holder of the lock."""
+        if not self.folder.is_symlink():
+            remove_temporaries(self.folder)
         for shard in self.shards():
             remove_temporaries(self.folder / shard)
 
