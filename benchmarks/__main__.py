@@ -7,6 +7,7 @@ import sys
 
 NAMES = (
     "extract",
+    "host",
     "early_exit",
     "epoch",
     "epoch_bert_base",

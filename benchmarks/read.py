@@ -19,7 +19,8 @@ from pipeline.features.manifest import Manifest, ShardEntry, write_manifest
 from pipeline.features.reader import Features, open_features
 from pipeline.features.shards import ShardTokens
 from pipeline.store.keys import Recipe, shard_name
-from pipeline.store.writer import index_file, key_array, layer_file, row_offsets, tokens_file
+from pipeline.store.layer_image import layer_file
+from pipeline.store.writer import index_file, key_array, row_offsets, tokens_file
 from pipeline.training.batches import epoch_batches
 from pipeline.training.states import MappedStates
 
@@ -76,7 +77,7 @@ def _make_features(folder: Path) -> Features:
         digests = {}
         for file, image in (
             (layout.TOKENS, tokens_file(_tokens(lengths, keys))),
-            (layout.layer_file(LAYER), layer_file(hidden, layer=LAYER)),
+            (layout.layer_file(LAYER), b"".join(layer_file(hidden, layer=LAYER))),
         ):
             write_bytes(folder / layout.shard_path(name, file), image, mode=READ_ONLY)
             digests[file] = hashlib.sha256(image).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -112,10 +113,23 @@ def _name(error: BaseException, path: Path) -> None:
         error.filename = str(path)
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Writes a whole file atomically; see ``atomic_file``."""
-    with atomic_file(path, mode=mode, durable=durable) as temporary:
-        temporary.write_bytes(data)
+def write_bytes(
+    path: Path, *data: bytes | memoryview, mode: int = 0o644, durable: bool = True
+) -> None:
+    """Writes a whole file atomically, from parts; see ``atomic_file``."""
+    with (
+        atomic_file(path, mode=mode, durable=durable) as temporary,
+        temporary.open("wb", buffering=0) as file,
+    ):
+        for part in data:
+            _write_all(file, part)
+
+
+def _write_all(file: io.RawIOBase, data: bytes | memoryview) -> None:
+    """Writes all of it, where the system may take a part at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
 
 
 def write_text(path: Path, text: str) -> None:

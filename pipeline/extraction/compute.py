@@ -32,8 +32,9 @@ from pipeline.extraction.work import ShardWork
 from pipeline.features import layout
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe
+from pipeline.store.layer_image import layer_file
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import layer_file, tokens_file
+from pipeline.store.writer import tokens_file
 
 if TYPE_CHECKING:
     import torch
@@ -215,7 +216,7 @@ class _Shards:
         name = shard.work.shard.name
         for layer in list(shard.by_layer):
             hidden = shard.by_layer.pop(layer)
-            self._store.put(name, layout.layer_file(layer), layer_file(hidden, layer=layer))
+            self._store.put(name, layout.layer_file(layer), *layer_file(hidden, layer=layer))
         if rows := block.tokens.pop(name, None):
             keys = self._plan.keys[shard.work.shard.first : shard.work.shard.end]
             self._store.put(name, layout.TOKENS, tokens_file(shard_tokens(rows, keys)))
@@ -305,7 +306,7 @@ def _ahead(
 
 
 def _writers() -> int:
-    return max(1, min(_MOST_WRITERS, (os.cpu_count() or 1) // 2))
+    return min(_MOST_WRITERS, max(2, (os.cpu_count() or 1) // 2))
 
 
 def _torch_dtype(name: str) -> torch.dtype:

@@ -6,9 +6,7 @@ disk refuses is then an ordinary error, and never half an HDF5 file.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -17,6 +15,7 @@ import numpy.typing as npt
 from pipeline.features import layout
 from pipeline.features.manifest import ShardEntry
 from pipeline.features.shards import ShardTokens
+from pipeline.store.image import HDF5Image
 
 
 def row_offsets(lengths: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
@@ -31,27 +30,13 @@ def key_array(keys: Sequence[bytes]) -> npt.NDArray[np.uint8]:
 
 def tokens_file(tokens: ShardTokens) -> bytes:
     """The bytes of a shard's ``tokens.h5``."""
-    with _File(layout.TYPE_TOKENS) as file:
+    with HDF5Image(layout.TYPE_TOKENS) as file:
         for name in layout.PER_TOKEN:
             file.hdf5.create_dataset(name, data=tokens.per_token[name])
         file.hdf5.create_dataset(layout.ROW_OFFSETS, data=tokens.row_offsets)
         file.hdf5.create_dataset(layout.ROW_KEYS, data=tokens.row_keys)
         file.hdf5.create_dataset(layout.ROW_FULL_LENGTH, data=tokens.row_full_length)
         file.hdf5.create_dataset(layout.ROW_WORDS, data=tokens.row_words)
-        return file.image()
-
-
-def layer_file(hidden: npt.NDArray[Any], *, layer: int) -> bytes:
-    """The bytes of one layer of a shard.
-
-    Args:
-        hidden: (tokens, width) float16 or float32; stored contiguous, so that it can be
-            memory-mapped.
-        layer: which layer it is.
-    """
-    with _File(layout.TYPE_LAYER) as file:
-        file.hdf5.attrs[layout.ATTRIBUTE_LAYER] = np.int64(layer)
-        file.hdf5.create_dataset(layout.HIDDEN, data=hidden)
         return file.image()
 
 
@@ -70,7 +55,7 @@ def index_file(
 
     A missing shard reads as NaN (states) or -9 (whole numbers): HDF5 does not say so itself.
     """
-    with _File(layout.TYPE_INDEX_FILE) as writer:
+    with HDF5Image(layout.TYPE_INDEX_FILE) as writer:
         file = writer.hdf5
         file.create_dataset(
             layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()
@@ -111,35 +96,3 @@ def _virtual(
         start += shard.tokens
     fill = np.nan if dtype.kind == "f" else layout.FILL_INTEGER
     file.create_virtual_dataset(name, virtual, fillvalue=fill)
-
-
-_numbers = itertools.count()
-
-
-class _File:
-    """An HDF5 file in memory."""
-
-    def __init__(self, kind: str) -> None:
-        # Files in memory that are open at once, in several threads, must not have one name.
-        self.hdf5 = h5py.File(
-            f"{kind}-{next(_numbers)}",
-            "w",
-            driver="core",
-            backing_store=False,
-            libver=layout.LIBVER,
-            track_order=False,
-        )
-        self.hdf5.attrs[layout.ATTRIBUTE_TYPE] = kind
-        self.hdf5.attrs[layout.ATTRIBUTE_VERSION] = np.int64(layout.FORMAT_VERSION)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.hdf5.close()
-
-    def image(self) -> bytes:
-        """The bytes that the file would have on disk."""
-        self.hdf5.flush()
-        image: bytes = self.hdf5.id.get_file_image()
-        return image

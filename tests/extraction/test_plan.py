@@ -18,8 +18,9 @@ from pipeline.extraction.token_spool import TokenSpool
 from pipeline.extraction.work import plan_work
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
+from pipeline.store.layer_image import layer_file
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
+from pipeline.store.writer import ShardTokens, key_array, row_offsets, tokens_file
 
 MAX_LENGTH = 24
 WIDTH = 4
@@ -84,7 +85,7 @@ def fill(store: LocalStore, plan: RowPlan, layers) -> None:
         store.put(shard.name, "tokens.h5", tokens_file(tokens))
         for layer in layers:
             hidden = np.zeros((shard.tokens, WIDTH), np.float16)
-            store.put(shard.name, f"layer_{layer:02d}.h5", layer_file(hidden, layer=layer))
+            store.put(shard.name, f"layer_{layer:02d}.h5", *layer_file(hidden, layer=layer))
 
 
 def work_of(plan: RowPlan, store: LocalStore, layers):

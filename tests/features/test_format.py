@@ -318,14 +318,14 @@ def test_s2_extraction_writes_with_the_lock_held(
     free: list[bool] = []
     original = LocalStore.put
 
-    def put(self: LocalStore, shard: str, file: str, data: bytes) -> None:
+    def put(self: LocalStore, shard: str, file: str, *data: bytes | memoryview) -> None:
         with (self.folder.parent / "lock").open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 free.append(True)
             except BlockingIOError:
                 free.append(False)
-        original(self, shard, file, data)
+        original(self, shard, file, *data)
 
     monkeypatch.setattr(LocalStore, "put", put)
     extracted(prepared(tmp_path, labelled(random_sentences(20))), tiny_encoder)

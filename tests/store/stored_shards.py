@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.store.keys import Recipe, shard_name
+from pipeline.store.layer_image import layer_file
 from pipeline.store.local import LocalStore
-from pipeline.store.writer import ShardTokens, key_array, layer_file, row_offsets, tokens_file
+from pipeline.store.writer import ShardTokens, key_array, row_offsets, tokens_file
 
 RECIPE = Recipe(
     encoder={"weights": {}, "config": {}, "tokenizer": {}},
@@ -47,5 +48,5 @@ def add_shard(store: LocalStore, numbers: list[int], layers: list[int]) -> str:
     store.put(name, "tokens.h5", tokens_file(tokens))
     for layer in layers:
         hidden = np.concatenate([states(number, layer) for number in numbers])
-        store.put(name, f"layer_{layer:02d}.h5", layer_file(hidden, layer=layer))
+        store.put(name, f"layer_{layer:02d}.h5", *layer_file(hidden, layer=layer))
     return name
