@@ -231,6 +231,23 @@ def describe_device(device: torch.device, threads: int) -> str:
     return f"cpu ({words})"
 
 
+def is_emulated(dtype: str, device: torch.device) -> bool:
+    """Whether a device computes in a precision by converting to another, several times as slow.
+
+    Torch tells of x86-64 CPUs and of CUDA; others are taken to have what they are asked for.
+    """
+    import torch
+
+    if dtype != "bfloat16":
+        return False
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return not torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    known = has.get("architecture") == "x86_64"
+    return known and not (has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def describe_machine(device: torch.device, threads: int) -> dict[str, Any]:
     """Machine, as far as it decides last bits: for logs, and never for files that are hashed."""
     import torch

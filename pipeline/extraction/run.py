@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from pipeline.core.environment import choose_device, describe_device, describe_machine, use_threads
+from pipeline.core.environment import (
+    choose_device,
+    describe_device,
+    describe_machine,
+    is_emulated,
+    use_threads,
+)
 from pipeline.core.errors import EncoderError
 from pipeline.core.files import remove_temporaries
 from pipeline.core.lock import only_writer
@@ -136,7 +142,14 @@ def extract(
                 )
                 expected = f"about {_duration(rate * tokens)}"
             where = describe_device(device, threads)
+            if device.type != "cpu":
+                where += f", {pack_tokens(device)} tokens at once"
             logger.info("computing in %s on %s, %s", recipe.compute_dtype, where, expected)
+            if is_emulated(recipe.compute_dtype, device):
+                logger.warning(
+                    "%s is emulated here, and several times as slow as float32",
+                    recipe.compute_dtype,
+                )
         with tqdm(
             total=tokens, unit=" tokens", unit_scale=True, disable=None, desc="encoding"
         ) as bar:

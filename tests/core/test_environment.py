@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.core.environment import (
     allow_open_files,
     choose_device,
     describe_device,
+    is_emulated,
     keep_freed_memory,
     store_path,
     use_threads,
@@ -239,3 +241,28 @@ class _NoDevices:
 
     def glob(self, _pattern: str) -> list[Path]:
         return []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has", "emulated"),
+    [
+        ("bfloat16", {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, True),
+        ("bfloat16", {"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": False}, False),
+        ("bfloat16", {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": True}, False),
+        ("bfloat16", {"architecture": "aarch64"}, False),
+        ("float32", {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, False),
+    ],
+)
+def test_a_cpu_without_bfloat16_is_known(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, has: dict[str, object], emulated: bool
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    assert is_emulated(dtype, torch.device("cpu")) == emulated
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="is about x86-64 CPUs")
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="asks Linux")
+def test_torch_knows_what_linux_says_of_this_cpu():
+    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    has = "avx512_bf16" in words or "amx_bf16" in words
+    assert is_emulated("bfloat16", torch.device("cpu")) == (not has)

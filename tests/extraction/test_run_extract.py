@@ -250,6 +250,22 @@ def test_the_log_says_what_computed_each_shard(
     assert {"device", "threads", "torch", "seconds"} <= entries[0].keys()
 
 
+@pytest.mark.parametrize("emulated", [True, False])
+def test_a_precision_that_is_emulated_is_warned_of(
+    sentences: Sentences,
+    tiny_encoder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    emulated: bool,
+) -> None:
+    monkeypatch.setattr("pipeline.extraction.run.is_emulated", lambda *_: emulated)
+    with caplog.at_level(logging.INFO, logger="pipeline"):
+        run(tmp_path, sentences, tiny_encoder, tmp_path / "store", compute_dtype="bfloat16")
+    warned = "bfloat16 is emulated here, and several times as slow as float32" in caplog.messages
+    assert warned == emulated
+
+
 def test_values_that_float16_cannot_hold_stop_with_layer_and_text(
     sentences: Sentences, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
