@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 from import_graph import ROOT
 
@@ -46,6 +48,7 @@ def python(code: str, *arguments: str, encoding: str, folder: Path) -> tuple[int
 
 HELP = """
 import importlib, sys
+from functools import partial
 from pathlib import Path
 from click.testing import CliRunner
 import stages
@@ -283,7 +286,7 @@ def test_a_variable_of_the_environment_is_a_number_or_a_line(
 ) -> None:
     monkeypatch.setenv("ICEHOUSE_GPU_TOKENS", value)
     monkeypatch.setenv("ICEHOUSE_THREADS", value)
-    for ask in (gpu_tokens, use_threads):
+    for ask in (partial(gpu_tokens, torch.device("cuda")), use_threads):
         with pytest.raises(MachineError, match="must be a whole number") as caught:
             ask()
         assert len(str(caught.value)) < 200
