@@ -23,6 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 _MEMORY = {
+    "_record_function_enter_new",
+    "_record_function_exit",
     "_reshape_alias",
     "_unsafe_view",
     "detach",
@@ -37,6 +39,9 @@ _MEMORY = {
     "set_",
 }
 """Operations that launch nothing, and that torch does not call views."""
+
+_TWO = {"index_add", "index_copy", "scatter", "scatter_add", "select_backward", "slice_backward"}
+"""Operations that copy or clear what they then write to."""
 
 _WAITING = {
     "_local_scalar_dense",
@@ -55,7 +60,7 @@ class Launches(TorchDispatchMode):
     """Counts operations while the block runs.
 
     Attributes:
-        by_name: operations that launch, by name.
+        by_name: launches, by the operation's name.
         waits: operations that the host waits for, by name.
         copies: copies between devices that the host waits for.
     """
@@ -69,7 +74,7 @@ class Launches(TorchDispatchMode):
 
     @property
     def operations(self) -> int:
-        """Operations that launch a kernel or a copy."""
+        """Launches of kernels and copies."""
         return self.by_name.total()
 
     @property
@@ -102,7 +107,7 @@ class Launches(TorchDispatchMode):
             self.waits[name] += 1
         if func.is_view or name in _MEMORY:
             return
-        self.by_name[name] += 1
+        self.by_name[name] += 2 if name in _TWO else 1
         made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         between = len({tensor.device for tensor in (*given, *made)}) > 1
         if between and name in ("_to_copy", "copy_"):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.heads.indices import Indices, staged
+from pipeline.heads.indices import Indices, Staging
 from pipeline.heads.model import Head
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.targets import Targets
@@ -102,7 +102,7 @@ def feed(
     states: StatesSource,
     inputs: Inputs,
     batches: Iterable[npt.NDArray[np.int64]],
-    device: torch.device,
+    staging: Staging,
     targets: Sequence[npt.NDArray[Any]] | None = None,
 ) -> Iterator[tuple[HeadBatch, Tensor]]:
     """Yields batches with their states, (tokens, layers * width) float32, both on the device.
@@ -114,10 +114,13 @@ def feed(
         states: of all texts.
         inputs: of all texts.
         batches: indices of the texts of each batch.
-        device: where the head is.
+        staging: to the device where the head is; it may have seen batches of this head before.
         targets: of all texts, where there are any.
     """
-    made = (HeadBatch.of(head, inputs, members, device, targets) for members in batches)
-    ready, ahead = tee(staged(made, lambda batch: batch.parts, device))
-    rows = (inputs.rows[batch.members] for batch in ahead)
+    # States may look further ahead than batches, of which the first must be seen at work.
+    chosen, ahead = tee(batches)
+    device = staging.device
+    made = (HeadBatch.of(head, inputs, members, device, targets) for members in chosen)
+    ready = staging(made, lambda batch: batch.parts)
+    rows = (inputs.rows[members] for members in ahead)
     return zip(ready, states.read_in_turn(rows, device), strict=True)

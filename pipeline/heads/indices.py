@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.heads.fused import STEPS_AHEAD, is_fused
+from pipeline.heads.fused import is_fused, steps_ahead
 
 Array = npt.NDArray[Any]
 Batch = TypeVar("Batch")
@@ -56,40 +56,50 @@ class Indices:
         self._kept[name] = tensor
 
 
-def staged(
-    batches: Iterator[Batch], parts: Callable[[Batch], Mapping[str, Indices]], device: torch.device
-) -> Iterator[Batch]:
-    """Yields batches whose arrays are on the device, or on their way to it.
+class Staging:
+    """Sends the arrays of batches to a device before they are asked for.
 
     Which arrays a head reads, its batches show: the first one fetches each as it is asked for, and
-    what has been asked for is sent ahead for all others, ``STEPS_AHEAD`` batches in one copy for
-    each dtype.
+    what has been asked for is sent ahead for all others, in one copy for each dtype of as many
+    batches as there are steps between two readings of the loss.
 
     Args:
-        batches: whose arrays nobody has asked for.
-        parts: the arrays of a batch, by what they are about.
         device: where they are read.
     """
-    if not is_fused(device):
-        yield from batches
-        return
-    asked: dict[str, set[str]] = defaultdict(set)
-    count = 1
-    while ahead := list(islice(batches, count)):
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._asked: defaultdict[str, set[str]] = defaultdict(set)
+
+    def __call__(
+        self, batches: Iterator[Batch], parts: Callable[[Batch], Mapping[str, Indices]]
+    ) -> Iterator[Batch]:
+        """Yields batches whose arrays are on the device, or on their way to it.
+
+        Args:
+            batches: whose arrays nobody has asked for.
+            parts: the arrays of a batch, by what they are about.
+        """
+        if not is_fused(self.device):
+            yield from batches
+            return
+        while ahead := list(islice(batches, steps_ahead(self.device) if self._asked else 1)):
+            self._send([parts(batch) for batch in ahead])
+            for batch in ahead:
+                yield batch
+                for about, part in parts(batch).items():
+                    self._asked[about] |= part.asked
+
+    def _send(self, batches: Sequence[Mapping[str, Indices]]) -> None:
         wanted = [
             (part, name)
-            for batch in ahead
-            for about, part in parts(batch).items()
-            for name in sorted(asked[about])
+            for parts in batches
+            for about, part in parts.items()
+            for name in sorted(self._asked[about])
         ]
-        tensors = in_one_copy([part.array(name) for part, name in wanted], device)
+        tensors = in_one_copy([part.array(name) for part, name in wanted], self.device)
         for (part, name), tensor in zip(wanted, tensors, strict=True):
             part.keep(name, tensor)
-        for batch in ahead:
-            yield batch
-            for about, part in parts(batch).items():
-                asked[about] |= part.asked
-        count = STEPS_AHEAD
 
 
 def in_one_copy(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:

@@ -194,7 +194,7 @@ class Head(nn.Module):
             targets: of the loss.
             weights: (labels,) float32, of classes, on the CPU.
         """
-        return self.label_type.loss_weight(torch.from_numpy(targets.on_host), weights)
+        return self.label_type.loss_weight(targets.on_host, weights)
 
     def _drop(self, outputs: Tensor, batch: PackedBatch, *, per_token: bool) -> Tensor:
         if not self.training or not self.recurrent.dropout:

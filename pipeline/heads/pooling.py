@@ -44,6 +44,9 @@ class AttentionPooling(nn.Module):
 
     def forward(self, outputs: Tensor, batch: PackedBatch) -> Tensor:
         """(batch, width) from (tokens, width)."""
+        if is_fused(outputs.device):
+            weights = _padded(self.query(outputs), batch, -torch.inf).softmax(0)
+            return (weights * _padded(outputs, batch, 0)).sum(0)
         # As wide as a vector, so that every score is treated alike.
         scores = self.query(outputs).expand(-1, VECTOR_WIDTH).contiguous()
         highest = max_of_texts(scores.detach(), batch).index_select(0, batch.owners)

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import TrainingError
+from pipeline.core.gpu_memory import naming_what_to_lower
 from pipeline.core.kernels import MINIMUM_ROWS
 from pipeline.heads import fused
 from pipeline.heads.crf import LinearChainCRF
 from pipeline.heads.feeding import HeadBatch, StatesSource, feed
 from pipeline.heads.fused import exact_float32, is_fused
+from pipeline.heads.indices import Staging
 from pipeline.heads.model import Head
 from pipeline.heads.word_layout import WordLayout
 from pipeline.tasks.inputs import Inputs
@@ -75,11 +77,15 @@ def score(
 
     Args:
         targets: of all texts, where a loss is wanted.
+
+    Raises:
+        MachineError: the GPU's memory is full.
     """
     head.eval()
-    with exact_float32():
+    advice = "while texts are scored; close what else uses the GPU, or set ICEHOUSE_DEVICE=cpu"
+    with exact_float32(), naming_what_to_lower(device, advice):
         batches = _scoring_batches(head, inputs.lengths, device)
-        for batch, tokens in feed(head, states, inputs, batches, device, targets):
+        for batch, tokens in feed(head, states, inputs, batches, Staging(device), targets):
             yield batch, head(tokens, batch.tokens, batch.words)
 
 

@@ -51,13 +51,14 @@ def _product_of_steps(
     steps = 1 << (batch.longest - 2).bit_length()
     # Where a sequence has no word any more, its paths stay as they are.
     stay = torch.eye(labels, dtype=weights.dtype, device=weights.device)
-    later = weights.index_select(0, batch.index("later_tokens"))
+    words = weights.index_select(0, batch.index("later_tokens"))
     matrices = stay.repeat(sequences * steps, 1, 1)
-    matrices.index_copy_(0, batch.index("tree_leaves"), chain.transitions.exp() * later[:, None])
+    matrices.index_copy_(0, batch.index("tree_leaves"), chain.transitions.exp() * words[:, None])
     matrices = matrices.view(sequences, steps, labels, labels)
     scales: list[Tensor] = []
     while matrices.shape[1] > 1:
-        matrices = matrices[:, 0::2] @ matrices[:, 1::2]
+        earlier, later = matrices.unflatten(1, (-1, 2)).unbind(2)
+        matrices = earlier @ later
         largest = matrices.detach().amax((2, 3), keepdim=True)
         matrices = matrices / largest
         scales.append(largest.flatten())

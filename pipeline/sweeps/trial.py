@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from pipeline.core.errors import TrainingError
+from pipeline.core.errors import MachineError, TrainingError
 from pipeline.sweeps.results import SeedScore
 from pipeline.sweeps.space import trial_settings
 from pipeline.training.data import TrainingData
@@ -82,7 +82,7 @@ def run_trial(
     except _PrunedError:
         seeds[seed] = _seed_score(history)
         return TrialResult("pruned", score(), seeds, curve, parameters, threads)
-    except (TrainingError, ValueError) as error:
+    except (TrainingError, MachineError, ValueError) as error:
         return TrialResult("failed", None, seeds, curve, parameters, threads, str(error))
     except torch.OutOfMemoryError as error:
         # Not the end of the sweep: the same trial would come first when it goes on.

@@ -171,17 +171,15 @@ class LabelType(ABC):
             logits, targets, weight=weights, ignore_index=IGNORE, reduction="sum"
         )
 
-    def loss_weight(self, targets: Tensor, weights: Tensor | None) -> float:
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
         """What to divide a loss by for the mean: labels that are known, or their weights.
 
         Args:
-            targets: as ``loss`` has them, on the CPU.
-            weights: likewise.
+            targets: as ``loss`` has them.
+            weights: likewise, on the CPU.
         """
-        known = targets != IGNORE
-        if weights is None:
-            return int(known.sum())
-        return float(weights[targets[known]].sum())
+        known = targets[targets != IGNORE]
+        return len(known) if weights is None else float(weights[known].sum())
 
     def class_weights(
         self, targets: Sequence[Array], names: Sequence[str]

@@ -88,9 +88,9 @@ class MultiLabel(LabelType):
         )
 
     @override
-    def loss_weight(self, targets: Tensor, weights: Tensor | None) -> float:
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
         """Pairs of a text and a label."""
-        return targets.numel()
+        return targets.size
 
     @override
     def class_weights(

@@ -82,7 +82,7 @@ class Regression(LabelType):
         return errors.square().sum()
 
     @override
-    def loss_weight(self, targets: Tensor, weights: Tensor | None) -> float:
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
         """Texts."""
         return len(targets)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.features.reader import Features
-from pipeline.heads.fused import STEPS_AHEAD, free_bytes
+from pipeline.heads.fused import free_bytes, is_fused, steps_ahead
 from pipeline.heads.indices import in_one_copy
 from pipeline.training.states import MappedStates, TrainingStates
 
@@ -40,7 +40,7 @@ class TrainingSources:
     def open(self, layers: Sequence[int]) -> TrainingStates:
         """The states of some resolved layers."""
         mapped = MappedStates(self._features, layers)
-        if self._device.type != "cuda":
+        if not is_fused(self._device):
             return mapped
         return self._hold(mapped, layers) or StreamedStates(mapped, self._device)
 
@@ -92,7 +92,7 @@ class HeldStates(TrainingStates):
     def read_in_turn(self, batches: Iterable[Rows], device: torch.device) -> Iterator[Tensor]:
         """Yields the states of each batch; the indices of many go to the GPU in one copy."""
         remaining = iter(batches)
-        while ahead := list(islice(remaining, STEPS_AHEAD)):
+        while ahead := list(islice(remaining, steps_ahead(device))):
             for index in in_one_copy([self._tokens(rows) for rows in ahead], device):
                 chosen = [layer.index_select(0, index) for layer in self._layers]
                 yield (chosen[0] if len(chosen) == 1 else torch.cat(chosen, 1)).float()

@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline.core.errors import TrainingError
 from pipeline.heads.feeding import StatesSource, feed
 from pipeline.heads.fused import exact_float32, steps_ahead
+from pipeline.heads.indices import Staging
 from pipeline.heads.model import Head
 from pipeline.heads.scoring import Outputs, outputs_of, score
 from pipeline.heads.training_settings import TrainingSettings
@@ -75,6 +76,7 @@ def train(
     )
     steps = settings.epochs * -(-len(train_split) // settings.batch_size)
     taken = 0
+    staging = Staging(device)
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
     best_epoch = 0
@@ -88,7 +90,8 @@ def train(
             rng=np.random.default_rng([seed, number]),
             read_ahead=read_ahead,
         )
-        for batch, tokens in feed(head, states, train_split, batches, device, train_split.targets):
+        fed = feed(head, states, train_split, batches, staging, train_split.targets)
+        for batch, tokens in fed:
             factor = rate_factor(
                 taken, steps=steps, warmup=settings.warmup, schedule=settings.schedule
             )
