@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from pipeline.heads.fused import is_fused, steps_ahead
+from pipeline.heads.fused import is_fused
 
 Array = npt.NDArray[Any]
 Batch = TypeVar("Batch")
@@ -60,15 +60,16 @@ class Staging:
     """Sends the arrays of batches to a device before they are asked for.
 
     Which arrays a head reads, its batches show: the first one fetches each as it is asked for, and
-    what has been asked for is sent ahead for all others, in one copy for each dtype of as many
-    batches as there are steps between two readings of the loss.
+    what has been asked for is sent ahead for all others, in one copy for each dtype.
 
     Args:
         device: where they are read.
+        ahead: most batches that are sent in one copy.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, ahead: int) -> None:
         self.device = device
+        self._ahead = ahead
         self._asked: defaultdict[str, set[str]] = defaultdict(set)
 
     def __call__(
@@ -83,7 +84,7 @@ class Staging:
         if not is_fused(self.device):
             yield from batches
             return
-        while ahead := list(islice(batches, steps_ahead(self.device) if self._asked else 1)):
+        while ahead := list(islice(batches, self._ahead if self._asked else 1)):
             self._send([parts(batch) for batch in ahead])
             for batch in ahead:
                 yield batch
@@ -109,7 +110,7 @@ def in_one_copy(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
         places = [place for place, array in enumerate(arrays) if array.dtype == dtype]
         together = torch.from_numpy(np.concatenate([arrays[place].ravel() for place in places]))
         if device.type == "cuda":
-            together = together.pin_memory(device)
+            together = together.pin_memory()
         sent = together.to(device, non_blocking=True)
         sizes = [arrays[place].size for place in places]
         for place, part in zip(places, sent.split(sizes), strict=True):

@@ -32,6 +32,9 @@ SCORING_TOKENS = 1 << 12
 """Most tokens of such a batch, unless it has only as many texts as a step takes at least: long
 texts then need no more memory than training on them."""
 
+_BATCHES_AHEAD = 4
+"""Batches whose indices go to a GPU in one copy: there, a batch is of thousands of texts."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -85,7 +88,9 @@ def score(
     advice = "while texts are scored; close what else uses the GPU, or set ICEHOUSE_DEVICE=cpu"
     with exact_float32(), naming_what_to_lower(device, advice):
         batches = _scoring_batches(head, inputs.lengths, device)
-        for batch, tokens in feed(head, states, inputs, batches, Staging(device), targets):
+        for batch, tokens in feed(
+            head, states, inputs, batches, Staging(device, ahead=_BATCHES_AHEAD), targets
+        ):
             yield batch, head(tokens, batch.tokens, batch.words)
 
 

@@ -83,12 +83,8 @@ def run_trial(
         seeds[seed] = _seed_score(history)
         return TrialResult("pruned", score(), seeds, curve, parameters, threads)
     except (TrainingError, MachineError, ValueError) as error:
+        # Not the end of the sweep, nor is a full GPU: the trial would come first when it goes on.
         return TrialResult("failed", None, seeds, curve, parameters, threads, str(error))
-    except torch.OutOfMemoryError as error:
-        # Not the end of the sweep: the same trial would come first when it goes on.
-        torch.cuda.empty_cache()
-        problem = f"out of memory: {str(error).splitlines()[0]}"
-        return TrialResult("failed", None, seeds, curve, parameters, threads, problem)
     return TrialResult("complete", score(), seeds, curve, parameters, threads)
 
 

@@ -76,7 +76,7 @@ def train(
     )
     steps = settings.epochs * -(-len(train_split) // settings.batch_size)
     taken = 0
-    staging = Staging(device)
+    staging = Staging(device, ahead=steps_ahead(device))
     history: list[Epoch] = []
     best: dict[str, Tensor] = {}
     best_epoch = 0
