@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fused_heads import HEADS, everywhere
+from launches import Launches
 from pipelines import head_settings, new_head
 from torch import Tensor
 
@@ -124,6 +125,21 @@ def test_all_texts_are_scored_in_one_batch_and_as_on_a_cpu(
     for text in range(TEXTS):
         np.testing.assert_array_equal(found[text].best, expected[text].best)
         np.testing.assert_allclose(found[text].values, expected[text].values, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if name != "CRF"])
+def test_scoring_waits_for_nothing_but_its_logits(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CRF looks at its sums whether they are exact, once for a batch of thousands of texts."""
+    everywhere(monkeypatch)
+    head, inputs, states, targets = made(name)
+    with Launches() as counted:
+        for batch, logits in score(head, states, inputs, device=CPU, targets=targets):
+            head.loss(logits, batch.targets)
+            outputs_of(head, logits, batch.words)
+    assert counted.operations > 5
+    assert not counted.waits
 
 
 def test_memory_bounds_a_scoring_batch(monkeypatch: pytest.MonkeyPatch) -> None:
