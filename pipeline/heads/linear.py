@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
 from pipeline.core.kernels import MINIMUM_ROWS, VECTOR_WIDTH
+from pipeline.heads.fused import is_fused
 
 _WIDE = 1024
 """Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
@@ -32,6 +33,8 @@ class BatchInvariantLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """(rows, outputs) from (rows, inputs)."""
+        if is_fused(input.device):
+            return super().forward(input)
         rows = max(0, MINIMUM_ROWS - input.shape[0])
         inputs = -self.in_features % VECTOR_WIDTH
         outputs = max(0, MINIMUM_ROWS - self.out_features)
