@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 ROUNDS = 5
 
@@ -27,6 +31,10 @@ class Bar:
     def met(self) -> bool:
         """Whether the value is on the right side of the bound."""
         return self.value <= self.bound if self.at_most else self.value >= self.bound
+
+    def as_json(self) -> dict[str, Any]:
+        """The value to three digits after the point, its bound, and whether it is met."""
+        return {"value": round(self.value, 3), "bound": self.bound, "met": self.met}
 
 
 def interleaved(
@@ -61,10 +69,7 @@ def report(benchmark: str, bars: Mapping[str, Bar]) -> None:
     content = {
         "benchmark": benchmark,
         "machine": machine(),
-        "bars": {
-            name: {"value": round(bar.value, 3), "bound": bar.bound, "met": bar.met}
-            for name, bar in bars.items()
-        },
+        "bars": {name: bar.as_json() for name, bar in bars.items()},
     }
     print(json.dumps(content))
 
@@ -93,14 +98,24 @@ class _Collector(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def peak_flops() -> float:
-    """Floating-point operations per second of large float32 matrix products here."""
+def peak_flops(
+    device: torch.device | None = None, dtype: torch.dtype | None = None, size: int = 2048
+) -> float:
+    """Floating-point operations per second of large matrix products, by default float32 here.
+
+    On a GPU enough of them are queued that their launches do not count.
+    """
     import torch
 
-    size = 2048
-    left, right = torch.randn(size, size), torch.randn(size, size)
-    seconds = interleaved({"product": lambda: left @ right})["product"]
-    return 2 * size**3 / seconds
+    left, right = (torch.randn(size, size, device=device).to(dtype or torch.float32) for _ in "ab")
+    times = 1 if left.device.type == "cpu" else 20
+
+    def products() -> None:
+        for _ in range(times):
+            product = left @ right
+        product[0, 0].item()  # waits for them
+
+    return 2 * size**3 * times / interleaved({"product": products})["product"]
 
 
 def machine() -> str:

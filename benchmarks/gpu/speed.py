@@ -1,0 +1,190 @@
+"""Tokens a second: of the encoder alone, and of whole extractions beside what others do."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmarks import contestants
+from benchmarks.corpora import with_word
+from benchmarks.gpu.device import peak_memory, synchronise
+from benchmarks.gpu.inputs import Bench, repeated
+from benchmarks.gpu.runner import Part
+from benchmarks.gpu.traces import busy
+from benchmarks.measure import Bar, peak_flops
+from pipeline.encoder.packing import pack_by_length
+from pipeline.encoder.packs import one_behind
+from pipeline.encoder.tokenise import RowTokenizer
+from pipeline.encoder.tokenised import TokenisedRow
+
+if TYPE_CHECKING:
+    from pipeline.encoder.forward import FrozenEncoder
+
+OVER_PADDED_LOOP = 5.0
+OVER_SENTENCE_TRANSFORMERS = 3.0
+
+
+def encoding(shape: str, bench: Bench) -> Iterator[Part]:
+    """The encoder alone, states fetched and dropped: by precision, texts and size of packs."""
+    for dtype in bench.dtypes:
+        count = bench.size(600_000 if dtype == bench.fast else 200_000, 2000)
+        encoder = cache(partial(bench.encoder, shape, dtype))
+        peak = cache(partial(peak_flops, bench.device, getattr(torch, dtype), bench.size(8192, 64)))
+        yield f"{dtype}_peak_tflops", partial(_tera, peak)
+        for kind in ("tweets", "news"):
+            rows = repeated(bench.rows(kind), count)
+            yield f"{dtype}_{kind}", partial(_rate, bench, encoder, rows, peak)
+        if dtype == bench.fast:
+            rows = repeated(bench.rows("tweets"), count)
+            for factor in (0.25, 0.5, 2):
+                yield (
+                    f"{dtype}_tweets_in_packs_of_{factor:g}",
+                    partial(_rate, bench, encoder, rows, peak, factor=factor),
+                )
+
+
+def _tera(rate: Callable[[], float]) -> float:
+    return rate() / 1e12
+
+
+def _rate(
+    bench: Bench,
+    load: Callable[[], FrozenEncoder],
+    rows: Sequence[TokenisedRow],
+    peak: Callable[[], float],
+    factor: float = 1,
+) -> dict[str, float]:
+    """Of packs that are larger or smaller than usual by a factor."""
+    encoder = load()
+    usual = encoder.pack_tokens
+    encoder.pack_tokens = int(factor * usual)
+    try:
+        seconds = _median_seconds(bench, partial(_encode, encoder, rows))
+        lengths = [row.length for row in rows]
+        packs = sum(1 for _ in pack_by_length(lengths, encoder.pack_tokens))
+        filled = sum(lengths) / (packs * encoder.pack_tokens)
+    finally:
+        encoder.pack_tokens = usual
+    flops = contestants.product_flops(lengths, width=encoder.width, layers=encoder.layers[-1])
+    return {
+        "tokens_per_s": sum(lengths) / seconds,
+        "of_matmul_peak": flops / seconds / peak(),
+        "filled": filled,
+        **peak_memory(bench.device),
+    }
+
+
+def _encode(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> None:
+    for pack in one_behind(encoder.encode_packs(rows, torch.float16)):
+        pack.fetch()
+
+
+def _median_seconds(bench: Bench, run: Callable[[], object]) -> float:
+    """Seconds of a run, the median of some after one that warms up."""
+    seconds = []
+    for _ in range(bench.rounds + 1):
+        begin = time.perf_counter()
+        run()
+        synchronise(bench.device)
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds[1:])
+
+
+def extraction(shape: str, bench: Bench) -> Iterator[Part]:
+    """Whole extractions, texts to files, over a padded loop and over sentence-transformers."""
+    dtype, folder = bench.fast, bench.encoder_folder(shape)
+    rates: dict[str, float] = {}
+    for kind in ("tweets", "news"):
+        texts = bench.texts(kind)
+        yield f"{kind}_ours", partial(_ours, bench, shape, kind, rates)
+        some = texts[: bench.size({"tweets": 2400, "news": 200}[kind], 6)]
+        joined = [text if isinstance(text, str) else " ".join(text) for text in some]
+        rows = bench.rows(kind)[: len(some)]
+        tokens = sum(row.length for row in rows)
+        peers: dict[str, tuple[float, Callable[[], contestants.Contestant]]] = {
+            "padded_loop": (
+                OVER_PADDED_LOOP,
+                partial(
+                    contestants.plain_loop,
+                    folder,
+                    rows,
+                    layer=bench.shapes[shape].layers,
+                    device=bench.device,
+                    dtype=getattr(torch, dtype),
+                ),
+            ),
+            "sentence_transformers": (
+                OVER_SENTENCE_TRANSFORMERS,
+                partial(
+                    contestants.sentence_transformers,
+                    folder,
+                    joined,
+                    device=bench.device,
+                    dtype=getattr(torch, dtype),
+                ),
+            ),
+        }
+        for name, (bound, make) in peers.items():
+            if name == "sentence_transformers" and find_spec(name) is None:
+                yield f"{kind}_over_{name}", lambda: {"skipped": "it is not installed"}
+                continue
+
+            def over(
+                kind: str = kind,
+                bound: float = bound,
+                make: Callable[[], contestants.Contestant] = make,
+                tokens: int = tokens,
+            ) -> dict[str, Any]:
+                rate = tokens / _median_seconds(bench, make())
+                return {
+                    "tokens_per_s": rate,
+                    "ratio": Bar(rates[kind] / rate, bound),
+                }
+
+            yield f"{kind}_over_{name}", over
+
+
+def _ours(bench: Bench, shape: str, kind: str, rates: dict[str, float]) -> dict[str, float]:
+    """Tokens a second of our own extraction, with a loaded encoder, into an empty store."""
+    texts = copies(bench.texts(kind), bench.size({"tweets": 10, "news": 1}[kind], 1))
+    tokenizer = RowTokenizer(bench.encoder_folder(shape), max_length=contestants.MAX_LENGTH)
+    run, tokens = _extraction_of(bench, shape, texts), int(tokenizer(texts).lengths.sum())
+    rates[kind] = tokens / _median_seconds(bench, run)
+    return {"tokens_per_s": rates[kind], "texts": len(texts), "tokens": tokens}
+
+
+def _extraction_of(bench: Bench, shape: str, texts: Sequence[Any]) -> Callable[[], object]:
+    folder = bench.encoder_folder(shape)
+    recipe = contestants.recipe_for(folder, bench.fast, "float16")
+    model = bench.encoder(shape, bench.fast)
+    return contestants.ours(bench.folder / "extraction", folder, texts, model, recipe)
+
+
+def copies(texts: Sequence[Any], times: int) -> list[Any]:
+    """The texts, and again with a word in front that no other copy has: all are different."""
+    return [
+        *texts,
+        *(with_word(text, f"copy{number}") for number in range(1, times) for text in texts),
+    ]
+
+
+def busyness(shape: str, bench: Bench) -> Iterator[Part]:
+    """Kernel time over wall time, of the encoder alone and of whole extractions."""
+    rows = repeated(bench.rows("tweets"), bench.size(500_000, 2000))
+    encoder = bench.encoder(shape, bench.fast)
+    _encode(encoder, rows)
+    packs = sum(1 for _ in pack_by_length([row.length for row in rows], encoder.pack_tokens))
+    yield "encoding", partial(busy, partial(_encode, encoder, rows), bench.device, count=packs)
+
+    def extracting() -> dict[str, Any]:
+        run = _extraction_of(bench, shape, copies(bench.texts("tweets"), bench.size(8, 1)))
+        run()
+        return busy(run, bench.device, count=1)
+
+    yield "extraction", extracting
