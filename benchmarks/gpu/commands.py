@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -131,7 +132,8 @@ class Project:
 
 def _write_project(folder: Path, bench: Bench) -> None:
     settings = CorpusSettings.model_validate_json(json.dumps(_CORPUS))
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what a stopped step left
+    folder.mkdir()
     examples = [_tagged(number, words) for number, words in enumerate(bench.texts("tweets"))]
     prepared = prepare(examples, settings)
     digest = write_texts(folder / "texts", prepared)
@@ -163,7 +165,7 @@ def _write_project(folder: Path, bench: Bench) -> None:
         version("icehouse")
     except PackageNotFoundError:  # stages ask for it, and refuse environments of other projects
         metadata = folder / "installed" / "icehouse-0.dist-info" / "METADATA"
-        metadata.parent.mkdir(parents=True, exist_ok=True)
+        metadata.parent.mkdir(parents=True)
         metadata.write_text("Metadata-Version: 2.1\nName: icehouse\nVersion: 0\n", "utf-8")
     # JSON is YAML.
     (folder / PARAMS).write_text(json.dumps(params, indent=1), encoding="utf-8")

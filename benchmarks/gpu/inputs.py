@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
+from benchmarks.contestants import MAX_LENGTH
 from benchmarks.corpora import default_examples
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.encoder.tokenised import TokenisedRow, TokenisedRows
+from pipeline.extraction.recipes import encoder_of
 from pipeline.extraction.settings import FeaturesSettings
+from pipeline.store.keys import Recipe
 
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder
@@ -114,7 +117,7 @@ class Bench:
             ],
         }
 
-    def rows(self, kind: str, *, max_length: int = 512) -> TokenisedRows:
+    def rows(self, kind: str, *, max_length: int = MAX_LENGTH) -> TokenisedRows:
         """Tokenised texts, cut."""
         return RowTokenizer(self.encoder_folder("minilm"), max_length=max_length)(self.texts(kind))
 
@@ -148,13 +151,11 @@ class Bench:
         device: torch.device | None = None,
     ) -> FrozenEncoder:
         """The project's encoder of a shape; by default its last layer, on the device."""
-        from pipeline.encoder.forward import FrozenEncoder
-
-        return FrozenEncoder(
+        return encoder_of(
             self.encoder_folder(shape),
+            Recipe({}, MAX_LENGTH, "truncate", dtype, "float16"),
             layers=layers or [self.shapes[shape].layers],
             device=device or self.device,
-            dtype=getattr(torch, dtype),
         )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from benchmarks.gpu.inputs import Bench
@@ -32,8 +31,6 @@ NEEDED = {
 ASKED_FOR = ("sentence-transformers", "dvc", "icehouse")
 """Packages that a step takes where they are installed."""
 
-_BLOCK_MB = 64
-
 
 def missing() -> list[str]:
     """Needed packages that are not installed."""
@@ -48,7 +45,7 @@ def _is_here(module: str) -> bool:
 
 
 def machine(bench: Bench) -> Iterator[Part]:
-    """Card, driver, versions, cores, and the folder's disk."""
+    """Card, driver, versions and cores."""
     import torch
 
     from benchmarks.gpu.device import describe
@@ -65,7 +62,6 @@ def machine(bench: Bench) -> Iterator[Part]:
     yield "device", lambda: describe(bench.device)
     yield "versions", lambda: {name: _version(name) for name in (*NEEDED.values(), *ASKED_FOR)}
     yield "compute_dtypes", lambda: bench.dtypes
-    yield "disk", lambda: _disk(bench)
 
 
 def _version(package: str) -> str | None:
@@ -73,14 +69,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _disk(bench: Bench) -> dict[str, Any]:
-    """Gigabytes a second that this run's folder takes, synchronised as shards are."""
-    blob = os.urandom(bench.size(_BLOCK_MB, 1) << 20)
-    begin = time.perf_counter()
-    with (bench.folder / "disk").open("wb") as file:
-        file.write(blob)
-        file.flush()
-        os.fsync(file.fileno())
-    return {"write_gb_per_s": len(blob) / 1e9 / (time.perf_counter() - begin)}
