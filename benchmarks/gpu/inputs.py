@@ -119,7 +119,14 @@ class Bench:
 
     def rows(self, kind: str, *, max_length: int = MAX_LENGTH) -> TokenisedRows:
         """Tokenised texts, cut."""
-        return RowTokenizer(self.encoder_folder("minilm"), max_length=max_length)(self.texts(kind))
+        if (kind, max_length) not in self._rows:
+            tokenizer = RowTokenizer(self.encoder_folder("minilm"), max_length=max_length)
+            self._rows[kind, max_length] = tokenizer(self.texts(kind))
+        return self._rows[kind, max_length]
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, int], TokenisedRows]:
+        return {}
 
     def encoder_folder(self, shape: str) -> Path:
         """A materialised encoder of a shape, random with seed 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,8 @@ from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from benchmarks import contestants
@@ -25,6 +28,9 @@ from pipeline.encoder.tokenised import TokenisedRow
 
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder
+
+_COMPARED = 20
+"""Texts whose states are compared with those of the peers."""
 
 OVER_PADDED_LOOP = 5.0
 OVER_SENTENCE_TRANSFORMERS = 3.0
@@ -106,7 +112,6 @@ def extraction(shape: str, bench: Bench) -> Iterator[Part]:
         some = texts[: bench.size({"tweets": 2400, "news": 200}[kind], 6)]
         joined = [text if isinstance(text, str) else " ".join(text) for text in some]
         rows = bench.rows(kind)[: len(some)]
-        tokens = sum(row.length for row in rows)
         peers: dict[str, tuple[float, Callable[[], contestants.Contestant]]] = {
             "padded_loop": (
                 OVER_PADDED_LOOP,
@@ -139,15 +144,27 @@ def extraction(shape: str, bench: Bench) -> Iterator[Part]:
                 kind: str = kind,
                 bound: float = bound,
                 make: Callable[[], contestants.Contestant] = make,
-                tokens: int = tokens,
+                rows: Sequence[TokenisedRow] = rows,
             ) -> dict[str, Any]:
-                rate = tokens / _median_seconds(bench, make())
+                run = make()
+                rate = sum(row.length for row in rows) / _median_seconds(bench, run)
                 return {
                     "tokens_per_s": rate,
                     "ratio": Bar(rates[kind] / rate, bound),
+                    "apart": _apart(bench.encoder(shape, dtype), rows[:_COMPARED], run()),
                 }
 
             yield f"{kind}_over_{name}", over
+
+
+def _apart(
+    encoder: FrozenEncoder, rows: Sequence[TokenisedRow], states: Sequence[npt.NDArray[Any]]
+) -> float:
+    """Root mean square of what a peer's states differ from ours by, as a share of ours."""
+    layer = encoder.layers[-1]
+    pairs = [(found[layer], states[row]) for row, found in encoder.encode(rows)]
+    squares = sum(float(((ours - peer.astype(np.float32)) ** 2).sum()) for ours, peer in pairs)
+    return math.sqrt(squares / sum(float((ours**2).sum()) for ours, _ in pairs))
 
 
 def _ours(bench: Bench, shape: str, kind: str, rates: dict[str, float]) -> dict[str, float]:
