@@ -21,6 +21,7 @@ from benchmarks.gpu.inputs import Bench, repeated
 from benchmarks.gpu.runner import Part
 from benchmarks.gpu.traces import busy
 from benchmarks.measure import Bar, peak_flops
+from pipeline.corpus.texts import parts
 from pipeline.encoder.packing import pack_by_length
 from pipeline.encoder.packs import one_behind
 from pipeline.encoder.tokenise import RowTokenizer
@@ -28,6 +29,10 @@ from pipeline.encoder.tokenised import TokenisedRow
 
 if TYPE_CHECKING:
     from pipeline.encoder.forward import FrozenEncoder
+
+_OUR_COPIES = {"tweets": 10, "news": 1}
+_PEER_TEXTS = {"tweets": 2400, "news": 200}
+"""How often we are given the texts, and how many of them the peers, so that each takes seconds."""
 
 _COMPARED = 20
 """Texts whose states are compared with those of the peers."""
@@ -104,57 +109,64 @@ def _median_seconds(bench: Bench, run: Callable[[], object]) -> float:
 
 def extraction(shape: str, bench: Bench) -> Iterator[Part]:
     """Whole extractions, texts to files, over a padded loop and over sentence-transformers."""
-    dtype, folder = bench.fast, bench.encoder_folder(shape)
     rates: dict[str, float] = {}
     for kind in ("tweets", "news"):
-        texts = bench.texts(kind)
         yield f"{kind}_ours", partial(_ours, bench, shape, kind, rates)
-        some = texts[: bench.size({"tweets": 2400, "news": 200}[kind], 6)]
-        joined = [text if isinstance(text, str) else " ".join(text) for text in some]
-        rows = bench.rows(kind)[: len(some)]
-        peers: dict[str, tuple[float, Callable[[], contestants.Contestant]]] = {
-            "padded_loop": (
-                OVER_PADDED_LOOP,
+        yield (
+            f"{kind}_over_padded_loop",
+            partial(_over, bench, shape, kind, rates, _padded_loop, OVER_PADDED_LOOP),
+        )
+        if find_spec("sentence_transformers") is None:
+            yield f"{kind}_over_sentence_transformers", lambda: {"skipped": "it is not installed"}
+        else:
+            yield (
+                f"{kind}_over_sentence_transformers",
                 partial(
-                    contestants.plain_loop,
-                    folder,
-                    rows,
-                    layer=bench.shapes[shape].layers,
-                    device=bench.device,
-                    dtype=getattr(torch, dtype),
+                    _over,
+                    *(bench, shape, kind, rates),
+                    _sentence_transformers,
+                    OVER_SENTENCE_TRANSFORMERS,
                 ),
-            ),
-            "sentence_transformers": (
-                OVER_SENTENCE_TRANSFORMERS,
-                partial(
-                    contestants.sentence_transformers,
-                    folder,
-                    joined,
-                    device=bench.device,
-                    dtype=getattr(torch, dtype),
-                ),
-            ),
-        }
-        for name, (bound, make) in peers.items():
-            if name == "sentence_transformers" and find_spec(name) is None:
-                yield f"{kind}_over_{name}", lambda: {"skipped": "it is not installed"}
-                continue
+            )
 
-            def over(
-                kind: str = kind,
-                bound: float = bound,
-                make: Callable[[], contestants.Contestant] = make,
-                rows: Sequence[TokenisedRow] = rows,
-            ) -> dict[str, Any]:
-                run = make()
-                rate = sum(row.length for row in rows) / _median_seconds(bench, run)
-                return {
-                    "tokens_per_s": rate,
-                    "ratio": Bar(rates[kind] / rate, bound),
-                    "apart": _apart(bench.encoder(shape, dtype), rows[:_COMPARED], run()),
-                }
 
-            yield f"{kind}_over_{name}", over
+Peer = Callable[[Bench, str, str, int], contestants.Contestant]
+"""Made of a bench, a shape, a kind of texts and how many of them."""
+
+
+def _padded_loop(bench: Bench, shape: str, kind: str, count: int) -> contestants.Contestant:
+    return contestants.plain_loop(
+        bench.encoder_folder(shape),
+        bench.rows(kind)[:count],
+        layer=bench.shapes[shape].layers,
+        device=bench.device,
+        dtype=getattr(torch, bench.fast),
+    )
+
+
+def _sentence_transformers(
+    bench: Bench, shape: str, kind: str, count: int
+) -> contestants.Contestant:
+    return contestants.sentence_transformers(
+        bench.encoder_folder(shape),
+        [" ".join(parts(text)) for text in bench.texts(kind)[:count]],
+        device=bench.device,
+        dtype=getattr(torch, bench.fast),
+    )
+
+
+def _over(
+    bench: Bench, shape: str, kind: str, rates: dict[str, float], make: Peer, bound: float
+) -> dict[str, Any]:
+    """A peer's tokens a second, in our fast precision, and how many times as many ours has."""
+    rows = bench.rows(kind)[: bench.size(_PEER_TEXTS[kind], 6)]
+    run = make(bench, shape, kind, len(rows))
+    rate = sum(row.length for row in rows) / _median_seconds(bench, run)
+    figures: dict[str, Any] = {
+        "tokens_per_s": rate,
+        "apart": _apart(bench.encoder(shape, bench.fast), rows[:_COMPARED], run()),
+    }
+    return figures | ({"ratio": Bar(rates[kind] / rate, bound)} if kind in rates else {})
 
 
 def _apart(
@@ -169,7 +181,7 @@ def _apart(
 
 def _ours(bench: Bench, shape: str, kind: str, rates: dict[str, float]) -> dict[str, float]:
     """Tokens a second of our own extraction, with a loaded encoder, into an empty store."""
-    texts = copies(bench.texts(kind), bench.size({"tweets": 10, "news": 1}[kind], 1))
+    texts = copies(bench.texts(kind), bench.size(_OUR_COPIES[kind], 1))
     tokenizer = RowTokenizer(bench.encoder_folder(shape), max_length=contestants.MAX_LENGTH)
     run, tokens = _extraction_of(bench, shape, texts), int(tokenizer(texts).lengths.sum())
     rates[kind] = tokens / _median_seconds(bench, run)
