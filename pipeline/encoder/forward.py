@@ -101,6 +101,9 @@ class FrozenEncoder:
         self._transfer = Transfer(torch.device("cpu"))
         probe.compare(self.encode)
         self.pack_tokens = pack_tokens(device)
+        if device.type == "cuda":
+            # Float32 is float32, whatever else in this process allowed.
+            torch.backends.cuda.matmul.allow_tf32 = False
         if device.type != "cpu" or dtype != torch.float32:
             for parameter in self._model.parameters():  # no buffer: rotary angles stay exact
                 parameter.data = parameter.data.to(dtype)
