@@ -15,7 +15,7 @@ from pipeline.corpus.storage import read_texts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.features.reader import open_features
-from pipeline.heads.scoring import StatesSource
+from pipeline.heads.feeding import StatesSource
 from pipeline.heads.settings import HeadSettings
 from pipeline.training.fit import new_head
 from pipeline.training.loop import train
@@ -31,7 +31,7 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return where
 
 
-class EncoderInTheLoop:
+class EncoderInTheLoop(StatesSource):
     """Runs our encoder on each batch anew."""
 
     def __init__(self, encoder: Path, texts: list[Any], layers: list[int], max_length: int) -> None:
@@ -48,7 +48,7 @@ class EncoderInTheLoop:
         return torch.from_numpy(np.concatenate([states[position] for position in range(len(rows))]))
 
 
-class TransformersInTheLoop:
+class TransformersInTheLoop(StatesSource):
     """Runs transformers' own model, one text at a time."""
 
     def __init__(self, encoder: Path, texts: list[Any], layers: list[int], max_length: int) -> None:

@@ -105,6 +105,34 @@ def check_tags(names: Sequence[str], scheme: str | None) -> None:
             raise ValueError(f"{name!r} is not a tag of the scheme {scheme}")
 
 
+def possible_tags(
+    tags: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], constraints: Constraints
+) -> npt.NDArray[np.int64]:
+    """Gold labels of a batch, ``IGNORE`` where they cannot be; mostly the same array.
+
+    Args:
+        tags: (words,) the labels of all sequences, ``IGNORE`` where unknown.
+        lengths: words of each sequence, each at least 1.
+        constraints: the rules.
+    """
+    ends = np.cumsum(lengths)
+    first, last = ends - lengths, ends - 1
+    known, at = tags != IGNORE, np.maximum(tags, 0)
+    fits = np.ones_like(known)
+    fits[1:] = constraints.transitions[at[:-1], at[1:]]
+    fits[first] = constraints.starts[at[first]]
+    fits[last] &= constraints.ends[at[last]]
+    # What is beside an unknown label may be impossible too, but not by a rule on two labels.
+    doubtful = np.flatnonzero(~(fits & known))
+    if not len(doubtful):
+        return tags
+    tags = tags.copy()
+    for sequence in np.unique(np.searchsorted(ends, doubtful, side="right")):
+        part = slice(first[sequence], ends[sequence])
+        tags[part] = forget_impossible(tags[part], constraints)
+    return tags
+
+
 def forget_impossible(
     tags: npt.NDArray[np.int64], constraints: Constraints
 ) -> npt.NDArray[np.int64]:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipeline.heads.chain import Chain
-from pipeline.heads.constraints import Constraints, everything_allowed, forget_impossible
+from pipeline.heads.constraints import Constraints, everything_allowed, possible_tags
+from pipeline.heads.fused import is_fused
+from pipeline.heads.gold_paths import GoldPaths
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.partition import LogPartition, backward_pass, forward_pass
+from pipeline.heads.tree_partition import sum_of_log_partitions
 from pipeline.tasks.label_type import IGNORE
 
 
@@ -35,9 +39,7 @@ class LinearChainCRF(nn.Module):
         ValueError: the constraints are about another number of labels.
     """
 
-    _starts_allowed: Tensor
-    _transitions_allowed: Tensor
-    _ends_allowed: Tensor
+    _forbidden: Tensor
 
     def __init__(self, labels: int, constraints: Constraints | None = None) -> None:
         super().__init__()
@@ -49,9 +51,10 @@ class LinearChainCRF(nn.Module):
         self.start = nn.Parameter(torch.zeros(labels))
         self.end = nn.Parameter(torch.zeros(labels))
         # What is allowed follows from the labels, so it is no state to be saved.
-        for name in ("starts", "transitions", "ends"):
-            mask = torch.from_numpy(getattr(allowed, name))
-            self.register_buffer(f"_{name}_allowed", mask, persistent=False)
+        rules = (allowed.transitions.ravel(), allowed.starts, allowed.ends)
+        self.register_buffer(
+            "_forbidden", ~torch.from_numpy(np.concatenate(rules)), persistent=False
+        )
 
     def log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: Sequence[int]) -> Tensor:
         """The logarithm of the probability of each sequence's gold labels.
@@ -75,7 +78,8 @@ class LinearChainCRF(nn.Module):
         if tags.shape != emissions.shape[:1]:
             raise ValueError(f"{len(tags)} tags for {len(emissions)} words")
         scores, chain = self._scores(emissions)
-        tags = self._possible(tags, batch)
+        possible = possible_tags(tags.cpu().numpy(), batch.lengths, self.constraints)
+        tags = torch.from_numpy(possible).to(tags.device)
         everything = _log_partition(scores, chain, batch)
         gold = _path_scores(scores, chain, tags.clamp(min=0), batch)
         unknown = tags == IGNORE
@@ -87,6 +91,28 @@ class LinearChainCRF(nn.Module):
             some = pack_batch(batch.lengths[partly.cpu().numpy()]).to(scores.device)
             gold = gold.index_put((partly,), _log_partition(fitting, chain, some))
         return (gold - everything).to(emissions.dtype)
+
+    def loss(self, emissions: Tensor, gold: GoldPaths) -> Tensor:
+        """() minus the sum of ``log_likelihood`` over all sequences.
+
+        Args:
+            emissions: (words, labels) float.
+            gold: of the same words.
+        """
+        if not is_fused(emissions.device):
+            lengths = gold.sequences.lengths.tolist()
+            return -self.log_likelihood(emissions, gold.index("tags"), lengths).sum()
+        scores, chain = self._scores(emissions)
+        everything = sum_of_log_partitions(scores, chain, gold.sequences)
+        if gold.has_unknown:
+            fitting = _only(scores, gold.index("possible"))
+            path = sum_of_log_partitions(fitting, chain, gold.sequences)
+        else:
+            # Of parameters themselves: gold labels need none of what is forbidden.
+            path = scores.gather(1, gold.index("possible")[:, None]).sum()
+            parameters = self._flat_scores()
+            path = path + gold.index("counts").to(parameters.dtype) @ parameters
+        return (everything - path).to(emissions.dtype)
 
     @torch.no_grad()
     def marginals(self, emissions: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -156,31 +182,14 @@ class LinearChainCRF(nn.Module):
     def _scores(self, emissions: Tensor) -> tuple[Tensor, Chain]:
         """Emissions and parameters in the type of sums, minus infinity for what is not allowed."""
         precise = torch.float32 if emissions.device.type == "mps" else torch.float64
-        chain = Chain(
-            self.transitions.to(precise).masked_fill(~self._transitions_allowed, -torch.inf),
-            self.start.to(precise).masked_fill(~self._starts_allowed, -torch.inf),
-            self.end.to(precise).masked_fill(~self._ends_allowed, -torch.inf),
-        )
-        return emissions.to(precise), chain
+        labels = len(self.start)
+        allowed = self._flat_scores().to(precise).masked_fill(self._forbidden, -torch.inf)
+        transitions, start, end = allowed.split((labels * labels, labels, labels))
+        return emissions.to(precise), Chain(transitions.view(labels, labels), start, end)
 
-    def _possible(self, tags: Tensor, batch: PackedBatch) -> Tensor:
-        """Gold labels, ``IGNORE`` where they cannot be; mostly the same tensor."""
-        known, at = tags != IGNORE, tags.clamp(min=0)
-        fits = torch.ones_like(known)
-        fits[1:] = self._transitions_allowed[at[:-1], at[1:]]
-        fits[batch.first_tokens] = self._starts_allowed[at[batch.first_tokens]]
-        fits[batch.last_tokens] &= self._ends_allowed[at[batch.last_tokens]]
-        # What is beside an unknown label may be impossible too, but not by a rule on two labels.
-        doubtful = ~(fits & known)
-        if not doubtful.any():
-            return tags
-        lengths = batch.lengths.tolist()
-        parts = list(tags.split(lengths))
-        for index, part in enumerate(doubtful.split(lengths)):
-            if part.any():
-                repaired = forget_impossible(parts[index].cpu().numpy(), self.constraints)
-                parts[index] = torch.from_numpy(repaired).to(tags.device)
-        return torch.cat(parts)
+    def _flat_scores(self) -> Tensor:
+        """(labels * labels + 2 * labels,) scores of transitions, of first and of last labels."""
+        return torch.cat((self.transitions.flatten(), self.start, self.end))
 
 
 def _only(scores: Tensor, tags: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pipeline.heads.fused import is_fused
+
 
 class LayerMix(nn.Module):
     """``scale * sum(softmax(weights)[k] * layer[k])`` (Peters et al. 2018, equation 1).
@@ -27,6 +29,8 @@ class LayerMix(nn.Module):
         """(tokens, width) from (tokens, layers * width), the layers side by side."""
         layers = tokens.unflatten(1, (len(self.weights), -1))
         shares = self.scale * self.shares
+        if is_fused(tokens.device):
+            return torch.matmul(shares, layers)
         # Layer by layer: a sum whose bits do not depend on how many tokens there are.
         mixed: Tensor = layers[:, 0] * shares[0]
         for layer in range(1, len(self.weights)):

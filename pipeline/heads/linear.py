@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +10,7 @@ from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
 from pipeline.core.kernels import MINIMUM_ROWS, VECTOR_WIDTH
-
-_WIDE = 1024
-"""Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
-
-
-def single_thread_if_wide(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
-    """Leaves a product of many inputs to one thread where nothing is learnt from it.
-
-    Learning may depend on the batch in the last bits, scores may not.
-    """
-    return one_thread() if scoring and inputs >= _WIDE else nullcontext()
+from pipeline.heads.fused import is_fused
 
 
 class BatchInvariantLinear(nn.Linear):
@@ -34,6 +24,8 @@ class BatchInvariantLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
         """(rows, outputs) from (rows, inputs)."""
+        if is_fused(input.device):
+            return super().forward(input)
         rows = max(0, MINIMUM_ROWS - input.shape[0])
         inputs = -self.in_features % VECTOR_WIDTH
         outputs = max(0, MINIMUM_ROWS - self.out_features)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from pipeline.heads.constraints import allowed_sequences
 from pipeline.heads.crf import LinearChainCRF
 from pipeline.heads.dropout import dropout
+from pipeline.heads.gold_paths import GoldPaths
 from pipeline.heads.layer_mix import LayerMix
 from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.pooling import AttentionPooling, pool
 from pipeline.heads.recurrent import RecurrentNetwork
 from pipeline.heads.settings import HeadSettings, RecurrentSettings
+from pipeline.heads.targets import Targets
 from pipeline.heads.word_layout import WordLayout, read_words
-from pipeline.tasks.label_type import IGNORE, LabelType
+from pipeline.tasks.label_type import LabelType
 
 
 class Head(nn.Module):
@@ -141,42 +146,58 @@ class Head(nn.Module):
         batch = pack_batch(mask.sum(1).tolist()).to(hidden.device)
         if not self.label_type.on_words:
             return self(hidden[mask], batch)  # type: ignore[no-any-return]
-        every = torch.arange(batch.tokens, device=hidden.device)
-        words = WordLayout(batch.lengths.tolist(), every, torch.ones_like(every), longest=1)
+        every = np.arange(batch.tokens)
+        words = WordLayout(batch.lengths, every, np.ones_like(every), hidden.device)
         logits: Tensor = self(hidden[mask], batch, words)
         return logits.new_zeros(*mask.shape, logits.shape[-1]).masked_scatter(
             mask[..., None], logits
         )
 
-    def loss(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        words: WordLayout | None,
-        weights: Tensor | None = None,
-    ) -> tuple[Tensor, float]:
-        """Loss of a batch as a sum, and what to divide it by for the mean.
+    def targets(
+        self, values: npt.NDArray[Any], words: WordLayout | None, device: torch.device
+    ) -> Targets:
+        """Targets of a batch as ``loss`` reads them.
+
+        Args:
+            values: as the label type gives them, end to end.
+            words: where words stand, for labels on words.
+            device: where the loss is computed.
+        """
+        gold = None
+        if self.crf is not None and words is not None and words.sequences is not None:
+            tags = values.astype(np.int64)
+            gold = GoldPaths(tags, words.sequences, self.crf.constraints, device)
+        return Targets(values, gold, device)
+
+    def loss(self, logits: Tensor, targets: Targets, weights: Tensor | None = None) -> Tensor:
+        """() loss of a batch as a sum.
 
         That of the label type, or the negative log-likelihood of whole sequences for a CRF. Labels
         that training never saw count nothing.
 
         Args:
             logits: as ``forward`` gives them.
-            targets: as the label type gives them, end to end.
-            words: where words stand, for labels on words.
+            targets: of the same texts or words.
             weights: (labels,) float32, of classes.
         """
-        if self.crf is None or words is None:
+        if self.crf is None:
             scale = self.target_scale if self.scaled else None
-            return self.label_type.loss(logits, targets, weights=weights, scale=scale)
-        lengths = [length for length in words.lengths if length]
-        if not lengths:
-            return logits.sum() * 0, 0
-        known = targets != IGNORE
-        return -self.crf.log_likelihood(logits, targets, lengths).sum(), int(known.sum())
+            return self.label_type.loss(logits, targets.values, weights=weights, scale=scale)
+        if targets.gold is None:  # no text has a word
+            return logits.sum() * 0
+        return self.crf.loss(logits, targets.gold)
+
+    def loss_weight(self, targets: Targets, weights: Tensor | None = None) -> float:
+        """What to divide a loss by for the mean over labels.
+
+        Args:
+            targets: of the loss.
+            weights: (labels,) float32, of classes, on the CPU.
+        """
+        return self.label_type.loss_weight(targets.on_host, weights)
 
     def _drop(self, outputs: Tensor, batch: PackedBatch, *, per_token: bool) -> Tensor:
         if not self.training or not self.recurrent.dropout:
             return outputs
-        owners = batch.owners if self.recurrent.locked_dropout and per_token else None
-        return dropout(outputs, self.recurrent.dropout, owners)
+        locked = batch if self.recurrent.locked_dropout and per_token else None
+        return dropout(outputs, self.recurrent.dropout, locked)

@@ -14,7 +14,8 @@ sequences, where no real token follows. A sequence's outputs then do not depend 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.kernels import MINIMUM_ROWS
+from pipeline.heads.indices import Indices
 
 Directions = tuple[str, ...]
 """``("",)`` forward, ``("_reverse",)`` backward, or both: torch's suffixes of parameters."""
@@ -51,18 +53,35 @@ class PackedLayout:
         return len(self.sources)
 
 
-@dataclass(frozen=True)
-class PackedBatch:
+class PackedBatch(Indices):
     """The layout of a batch.
 
-    Attributes:
-        lengths: tokens of each sequence.
+    Args:
+        lengths: (batch,) int64, tokens of each sequence.
         device: where the indices of layouts are.
     """
 
-    lengths: npt.NDArray[np.int64]
-    device: torch.device
-    _layouts: dict[Directions, PackedLayout] = field(default_factory=dict)
+    def __init__(self, lengths: npt.NDArray[np.int64], device: torch.device) -> None:
+        super().__init__(
+            {
+                "lengths": lambda: self.lengths,
+                "first_tokens": lambda: self._ends - self.lengths,
+                "last_tokens": lambda: self._ends - 1,
+                "owners": lambda: np.repeat(np.arange(len(self.lengths)), self.lengths),
+                "slots": self._slots,
+                "later_tokens": lambda: self._later_tokens,
+                "tree_leaves": self._tree_leaves,
+                "sorted_forward": lambda: self._sorted_tokens[0],
+                "unsorted_forward": lambda: _inverse(self._sorted_tokens[0]),
+                "sorted_reverse": lambda: self._sorted_tokens[1],
+                "unsorted_reverse": lambda: _inverse(self._sorted_tokens[1]),
+                "sorted_sequences": lambda: self._longest_first,
+                "unsorted_sequences": lambda: _inverse(self._longest_first),
+            },
+            device,
+        )
+        self.lengths = lengths
+        self._layouts: dict[Directions, PackedLayout] = {}
 
     @property
     def forward(self) -> PackedLayout:
@@ -80,20 +99,29 @@ class PackedBatch:
         return int(self.lengths.sum())
 
     @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return int(self.lengths.max())
+
+    @property
     def first_tokens(self) -> Tensor:
         """(batch,) int64: row-major index of each sequence's first token."""
-        return torch.from_numpy(np.cumsum(self.lengths) - self.lengths).to(self.device)
+        return self.index("first_tokens")
 
     @property
     def last_tokens(self) -> Tensor:
         """(batch,) int64: row-major index of each sequence's last token."""
-        return torch.from_numpy(np.cumsum(self.lengths) - 1).to(self.device)
+        return self.index("last_tokens")
 
     @property
     def owners(self) -> Tensor:
         """(tokens,) int64: the sequence that each token belongs to."""
-        owners = np.repeat(np.arange(len(self.lengths)), self.lengths)
-        return torch.from_numpy(owners).to(self.device)
+        return self.index("owners")
+
+    @property
+    def slots(self) -> Tensor:
+        """(tokens,) int64: where each token stands in (longest, batch) padded steps."""
+        return self.index("slots")
 
     def layout(self, directions: Directions) -> PackedLayout:
         """The steps of the given directions; worked out once."""
@@ -103,9 +131,76 @@ class PackedBatch:
             self._layouts[directions] = PackedLayout(steps.tolist(), *tensors)
         return self._layouts[directions]
 
+    @cached_property
+    def single_tokens(self) -> PackedBatch:
+        """The layout of as many sequences of one token."""
+        return PackedBatch(np.ones_like(self.lengths), self.device)
+
+    @cached_property
+    def batch_sizes(self) -> Tensor:
+        """(longest,) int64, on the CPU: sequences of each step, as torch's packed sequences."""
+        steps = np.arange(self.longest)
+        sizes = len(self.lengths) - np.searchsorted(np.sort(self.lengths), steps, side="right")
+        return torch.from_numpy(sizes)
+
+    def sorted_tokens(self, direction: str) -> tuple[Tensor, Tensor]:
+        """(tokens,) int64 each: row-major tokens in torch's packed order, and the inverse.
+
+        Step by step, the longest sequence first; of ``_reverse``, each sequence from its end.
+        """
+        name = "reverse" if direction else "forward"
+        return self.index(f"sorted_{name}"), self.index(f"unsorted_{name}")
+
+    @property
+    def sorted_sequences(self) -> tuple[Tensor, Tensor]:
+        """(batch,) int64 each: sequences in torch's packed order, and the inverse."""
+        return self.index("sorted_sequences"), self.index("unsorted_sequences")
+
     def to(self, device: torch.device) -> PackedBatch:
         """This batch with its indices on another device."""
         return self if device == self.device else PackedBatch(self.lengths, device)
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        return np.cumsum(self.lengths)
+
+    @cached_property
+    def _longest_first(self) -> npt.NDArray[np.int64]:
+        return np.argsort(-self.lengths, kind="stable")
+
+    @cached_property
+    def _sorted_tokens(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Row-major tokens in packed order, from the start and from the end of each sequence."""
+        sizes = self.batch_sizes.numpy()
+        time = np.repeat(np.arange(len(sizes)), sizes)
+        rank = np.arange(self.tokens) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        sequence = self._longest_first[rank]
+        ends = self._ends[sequence]
+        return ends - self.lengths[sequence] + time, ends - 1 - time
+
+    @cached_property
+    def _later_tokens(self) -> npt.NDArray[np.int64]:
+        """Tokens that are not the first of their sequence."""
+        return np.delete(np.arange(self.tokens), self._ends - self.lengths)
+
+    def _tree_leaves(self) -> npt.NDArray[np.int64]:
+        """(later tokens,) their places in rows of a power of two, one row a sequence."""
+        row = 1 << (self.longest - 2).bit_length()
+        owners = np.repeat(np.arange(len(self.lengths)), self.lengths)[self._later_tokens]
+        within = self._later_tokens - (self._ends - self.lengths)[owners] - 1
+        return np.asarray(owners * row + within)
+
+    def _slots(self) -> npt.NDArray[np.int64]:
+        starts = np.repeat(self._ends - self.lengths, self.lengths)
+        batch = len(self.lengths)
+        owners = np.repeat(np.arange(batch), self.lengths)
+        return np.asarray((np.arange(self.tokens) - starts) * batch + owners)
+
+
+def _inverse(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order))
+    return inverse
 
 
 def pack_batch(lengths: Sequence[int] | npt.NDArray[np.int64]) -> PackedBatch:

@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pipeline.core.kernels import VECTOR_WIDTH
+from pipeline.heads.fused import is_fused
 from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, PackedLayout
 from pipeline.heads.recurrent import RecurrentNetwork
@@ -43,6 +44,9 @@ class AttentionPooling(nn.Module):
 
     def forward(self, outputs: Tensor, batch: PackedBatch) -> Tensor:
         """(batch, width) from (tokens, width)."""
+        if is_fused(outputs.device):
+            weights = _padded(self.query(outputs), batch, -torch.inf).softmax(0)
+            return (weights * _padded(outputs, batch, 0)).sum(0)
         # As wide as a vector, so that every score is treated alike.
         scores = self.query(outputs).expand(-1, VECTOR_WIDTH).contiguous()
         highest = max_of_texts(scores.detach(), batch).index_select(0, batch.owners)
@@ -79,21 +83,27 @@ def pool(
         return max_of_texts(outputs, batch)
     if attention is not None:
         return attention(outputs, batch)  # type: ignore[no-any-return]
-    lengths = torch.from_numpy(batch.lengths).to(outputs)
+    lengths = batch.index("lengths").to(outputs.dtype)
     return sum_of_texts(outputs, batch) / lengths[:, None]
 
 
 def sum_of_texts(values: Tensor, batch: PackedBatch) -> Tensor:
     """(batch, width): the sum over each text's tokens, one after another, of (tokens, width)."""
+    if is_fused(values.device):
+        return _padded(values, batch, 0).sum(0)
     return _SumOfTexts.apply(values, batch.forward, batch.owners, batch.first_tokens)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def max_of_texts(values: Tensor, batch: PackedBatch) -> Tensor:
     """(batch, width): the maximum over each text's tokens of (tokens, width)."""
-    padded = nn.utils.rnn.pad_sequence(
-        list(values.split(batch.lengths.tolist())), padding_value=-torch.inf
-    )
-    return padded.max(0).values
+    return _padded(values, batch, -torch.inf).max(0).values
+
+
+def _padded(values: Tensor, batch: PackedBatch, blank: float) -> Tensor:
+    """(longest, batch, width) from (tokens, width), filled up with a number."""
+    shape = batch.longest, len(batch.lengths), values.shape[1]
+    blanks = values.new_full((shape[0] * shape[1], shape[2]), blank)
+    return blanks.index_copy_(0, batch.slots, values).view(shape)
 
 
 class _SumOfTexts(Function):

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.heads.dropout import dropout
+from pipeline.heads.fused import is_fused
 from pipeline.heads.gru import GRU_GATES, PackedGRU
+from pipeline.heads.library_cells import library_final_states, library_outputs
 from pipeline.heads.lstm import LSTM_GATES, PackedLSTM
-from pipeline.heads.packing import Directions, PackedBatch, pack_batch
+from pipeline.heads.packing import Directions, PackedBatch
 
 _ORDER = {"lstm": LSTM_GATES, "gru": GRU_GATES}
+_PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _VECTOR = 32
 """Widths that are not multiples of this leave CPUs a rest to compute with other instructions, whose
 last bits differ from those of whole vectors; which numbers the rest has depends on the batch. Torch
@@ -33,10 +36,9 @@ def parameter_shapes(
     for layer in range(num_layers):
         width = input_size if layer == 0 else hidden_size * len(directions)
         for suffix in directions:
-            yield f"weight_ih_l{layer}{suffix}", (gates, width)
-            yield f"weight_hh_l{layer}{suffix}", (gates, hidden_size)
-            yield f"bias_ih_l{layer}{suffix}", (gates,)
-            yield f"bias_hh_l{layer}{suffix}", (gates,)
+            shapes = (gates, width), (gates, hidden_size), (gates,), (gates,)
+            for name, shape in zip(_PARAMETERS, shapes, strict=True):
+                yield f"{name}_l{layer}{suffix}", shape
 
 
 class RecurrentNetwork(nn.Module):
@@ -106,13 +108,11 @@ class RecurrentNetwork(nn.Module):
         one step where ``forward`` takes them all.
         """
         tokens = self._lower_layers(tokens, batch)
-        first = batch.first_tokens
-        single = pack_batch([1] * len(first)).to(tokens.device)
         top = self.num_layers - 1
-        outputs = [self._layer(tokens.index_select(0, first), single, top, ("",))]
+        first = tokens.index_select(0, batch.first_tokens)
+        outputs = [self._layer(first, batch.single_tokens, top, ("",))]
         if len(self.directions) == 2:
-            backward = self._layer(tokens, batch, top, ("_reverse",))
-            outputs.append(backward.index_select(0, first))
+            outputs.append(self._final_states(tokens, batch, top, ("_reverse",)))
         return torch.cat(outputs, -1)
 
     def final_states(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
@@ -121,27 +121,38 @@ class RecurrentNetwork(nn.Module):
         The forward state at the last token beside the backward state at the first: torch's ``h_n``
         of the top layer.
         """
-        outputs = self(tokens, batch)
-        forward = outputs[:, : self.hidden_size].index_select(0, batch.last_tokens)
-        backward = outputs[:, self.hidden_size :].index_select(0, batch.first_tokens)
-        return torch.cat([forward, backward], -1)
+        tokens = self._lower_layers(tokens, batch)
+        return self._final_states(tokens, batch, self.num_layers - 1, self.directions)
 
     def _lower_layers(self, tokens: Tensor, batch: PackedBatch) -> Tensor:
         for layer in range(self.num_layers - 1):
             tokens = self._layer(tokens, batch, layer, self.directions)
             if self.training and self.dropout:
-                owners = batch.owners if self.locked_dropout else None
-                tokens = dropout(tokens, self.dropout, owners)
+                tokens = dropout(tokens, self.dropout, batch if self.locked_dropout else None)
         return tokens
+
+    def _final_states(
+        self, tokens: Tensor, batch: PackedBatch, layer: int, directions: Directions
+    ) -> Tensor:
+        """One layer's states when each of some directions has read the whole sequence."""
+        if is_fused(tokens.device):
+            weights = self._weights(layer, directions)
+            return library_final_states(self.cell, weights, tokens, batch, directions)
+        outputs = self._layer(tokens, batch, layer, directions)
+        if directions == ("_reverse",):
+            return outputs.index_select(0, batch.first_tokens)
+        forward = outputs[:, : self.hidden_size].index_select(0, batch.last_tokens)
+        backward = outputs[:, self.hidden_size :].index_select(0, batch.first_tokens)
+        return torch.cat([forward, backward], -1)
 
     def _layer(
         self, tokens: Tensor, batch: PackedBatch, layer: int, directions: Directions
     ) -> Tensor:
         """One layer, in one direction or in both at once."""
-        w_ih, w_hh, b_ih, b_hh = (
-            self._stacked(name, layer, directions)
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
+        if is_fused(tokens.device):
+            weights = self._weights(layer, directions)
+            return library_outputs(self.cell, weights, tokens, batch, directions)
+        w_ih, w_hh, b_ih, b_hh = (self._stacked(name, layer, directions) for name in _PARAMETERS)
         blank_units = -self.hidden_size % _VECTOR
         if blank_units:
             w_hh = F.pad(w_hh, (0, blank_units))
@@ -154,6 +165,14 @@ class RecurrentNetwork(nn.Module):
         if not blank_units:
             return states
         return states.view(len(states), len(directions), -1)[..., : self.hidden_size].flatten(1)
+
+    def _weights(self, layer: int, directions: Directions) -> list[Tensor]:
+        """Parameters of a layer, in torch's order."""
+        return [
+            self.get_parameter(f"{name}_l{layer}{suffix}")
+            for suffix in directions
+            for name in _PARAMETERS
+        ]
 
     def _stacked(self, name: str, layer: int, directions: Directions) -> Tensor:
         """(directions, gates * width, ...): a parameter as the cells take it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,15 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import TrainingError
+from pipeline.core.gpu_memory import naming_what_to_lower
 from pipeline.core.kernels import MINIMUM_ROWS
+from pipeline.heads import fused
+from pipeline.heads.crf import LinearChainCRF
+from pipeline.heads.feeding import HeadBatch, StatesSource, feed
+from pipeline.heads.fused import exact_float32, is_fused
+from pipeline.heads.indices import Staging
 from pipeline.heads.model import Head
-from pipeline.heads.packing import pack_batch
-from pipeline.heads.word_layout import WordLayout, lay_out_words
+from pipeline.heads.word_layout import WordLayout
 from pipeline.tasks.inputs import Inputs
 from pipeline.tasks.label_type import LabelType, Row
 from pipeline.tasks.words import Words
@@ -27,16 +32,8 @@ SCORING_TOKENS = 1 << 12
 """Most tokens of such a batch, unless it has only as many texts as a step takes at least: long
 texts then need no more memory than training on them."""
 
-
-class StatesSource(Protocol):
-    """Gives the token states of rows; the same values however often it is asked."""
-
-    def read(self, rows: npt.NDArray[np.int64]) -> Tensor:
-        """(tokens of all rows, layers * width) float32: the rows' states one after another.
-
-        They may be overwritten by the next call, and are no tensors of inference mode.
-        """
-        ...
+_BATCHES_AHEAD = 4
+"""Batches whose indices go to a GPU in one copy: there, a batch is of thousands of texts."""
 
 
 @dataclass(frozen=True)
@@ -65,38 +62,65 @@ def logits_of(
     Args:
         members: indices of the texts.
     """
-    lengths = inputs.lengths[members]
+    batch = HeadBatch.of(head, inputs, members, device)
     tokens = states.read(inputs.rows[members]).to(device)
-    batch = pack_batch(lengths).to(device)
-    if inputs.words is None:
-        return head(tokens, batch), None
-    words = lay_out_words([inputs.words[member] for member in members], lengths).to(device)
-    return head(tokens, batch, words), words
+    return head(tokens, batch.tokens, batch.words), batch.words
 
 
 @torch.inference_mode()
 def score(
-    head: Head, states: StatesSource, inputs: Inputs, *, device: torch.device
-) -> Iterator[tuple[npt.NDArray[np.int64], Tensor, WordLayout | None]]:
-    """Yields batches of texts of nearly one length, with their logits, as ``logits_of``."""
+    head: Head,
+    states: StatesSource,
+    inputs: Inputs,
+    *,
+    device: torch.device,
+    targets: Sequence[npt.NDArray[Any]] | None = None,
+) -> Iterator[tuple[HeadBatch, Tensor]]:
+    """Yields batches of texts of nearly one length, with their logits, as ``logits_of``.
+
+    Args:
+        targets: of all texts, where a loss is wanted.
+
+    Raises:
+        MachineError: the GPU's memory is full.
+    """
     head.eval()
-    for members in _scoring_batches(inputs.lengths):
-        yield members, *logits_of(head, states, inputs, members, device)
+    advice = "while texts are scored; close what else uses the GPU, or set ICEHOUSE_DEVICE=cpu"
+    with exact_float32(), naming_what_to_lower(device, advice):
+        batches = _scoring_batches(head, inputs.lengths, device)
+        for batch, tokens in feed(
+            head, states, inputs, batches, Staging(device, ahead=_BATCHES_AHEAD), targets
+        ):
+            yield batch, head(tokens, batch.tokens, batch.words)
 
 
-def _scoring_batches(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def _scoring_batches(
+    head: Head, lengths: npt.NDArray[np.int64], device: torch.device
+) -> Iterator[npt.NDArray[np.int64]]:
     """Yields every text once, as indices.
 
     The longest come first: memory that they needed does for all that follow.
     """
+    texts, tokens = SCORING_BATCH, SCORING_TOKENS
+    if is_fused(device):
+        texts, tokens = fused.scoring_limits(device, bytes_per_token=_bytes_per_token(head))
     order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):
-        ahead = order[begin : begin + SCORING_BATCH]
-        fitting = np.searchsorted(np.cumsum(lengths[ahead]), SCORING_TOKENS, side="right")
+        ahead = order[begin : begin + texts]
+        fitting = np.searchsorted(np.cumsum(lengths[ahead]), tokens, side="right")
         members = ahead[: max(MINIMUM_ROWS, int(fitting))]
         yield members
         begin += len(members)
+
+
+def _bytes_per_token(head: Head) -> int:
+    """Memory that scoring takes for a token, generously: states, gates, and outputs."""
+    network = head.recurrent
+    states = network.get_parameter("weight_ih_l0").shape[1] * (
+        1 if head.mix is None else len(head.mix.weights)
+    )
+    return 4 * (3 * states + 12 * network.output_size)
 
 
 @torch.inference_mode()
@@ -104,22 +128,34 @@ def outputs_of(head: Head, logits: Tensor, words: WordLayout | None) -> list[Out
     """Outputs of each text from the logits of a batch."""
     values: npt.NDArray[np.float64]
     if head.crf is not None and words is not None:
-        lengths = [length for length in words.lengths if length]
-        values, best = np.zeros(tuple(logits.shape)), np.zeros(len(logits), np.int64)
-        if lengths:
-            values = head.crf.marginals(logits, lengths).cpu().numpy().astype(np.float64)
-            best = head.crf.viterbi(logits, lengths)[0].cpu().numpy()
+        values, best = _on_best_paths(head.crf, logits, words)
     else:
         values = head.label_type.probabilities(logits.cpu().numpy().astype(np.float64))
         best = values.argmax(1)
-    counts: Sequence[int] = [1] * len(logits)
-    if words is not None:
-        counts, values = words.lengths, np.take_along_axis(values, best[:, None], 1)
+        if words is not None:
+            values = np.take_along_axis(values, best[:, None], 1)
+    counts = np.ones(len(logits), np.int64) if words is None else words.lengths
     ends = np.cumsum(counts).tolist()
     return [
         Outputs(values[end - count : end], best[end - count : end])
-        for count, end in zip(counts, ends, strict=True)
+        for count, end in zip(counts.tolist(), ends, strict=True)
     ]
+
+
+def _on_best_paths(
+    crf: LinearChainCRF, logits: Tensor, words: WordLayout
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """(words, 1) probabilities of the labels of the likeliest sequences, and (words,) the labels.
+
+    Both come back in one copy.
+    """
+    if words.sequences is None:
+        return np.zeros((0, 1)), np.zeros(0, np.int64)
+    lengths = words.sequences.lengths.tolist()
+    best, _ = crf.viterbi(logits, lengths)
+    shares = crf.marginals(logits, lengths).gather(1, best[:, None])
+    both = torch.cat((shares, best[:, None].to(shares.dtype)), 1).cpu().numpy()
+    return both[:, :1].astype(np.float64), both[:, 1].astype(np.int64)
 
 
 def answers(

@@ -19,6 +19,7 @@ from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.encoder.windows import encode_rows
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
 from pipeline.heads.checkpoint import load_head
+from pipeline.heads.feeding import StatesSource
 from pipeline.heads.model import Head
 from pipeline.heads.scoring import Outputs, answers, outputs_of, score
 from pipeline.prediction.entities import entities_in_text, entities_in_words
@@ -177,10 +178,9 @@ class Predictor:
         lengths = np.array([row.length for row in rows], np.int64)
         inputs = Inputs(np.arange(len(rows)), lengths, words)
         results: dict[int, Outputs] = {}
-        for members, logits, layout in score(self.head, states, inputs, device=self._device):
-            results.update(
-                zip(members.tolist(), outputs_of(self.head, logits, layout), strict=True)
-            )
+        for batch, logits in score(self.head, states, inputs, device=self._device):
+            found = outputs_of(self.head, logits, batch.words)
+            results.update(zip(batch.members.tolist(), found, strict=True))
         return [results[number] for number in range(len(rows))]
 
     def _with_places(
@@ -200,7 +200,7 @@ class Predictor:
         return {**found, "entities": entities_in_text(given, spans, tags, sure)}
 
 
-class _RowStates:
+class _RowStates(StatesSource):
     """States of rows that were encoded a moment ago, rounded as the store rounds them."""
 
     def __init__(self, rows: int, layers: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from pipeline.core.errors import TrainingError
+from pipeline.core.errors import MachineError, TrainingError
 from pipeline.sweeps.results import SeedScore
 from pipeline.sweeps.space import trial_settings
 from pipeline.training.data import TrainingData
@@ -82,13 +82,9 @@ def run_trial(
     except _PrunedError:
         seeds[seed] = _seed_score(history)
         return TrialResult("pruned", score(), seeds, curve, parameters, threads)
-    except (TrainingError, ValueError) as error:
+    except (TrainingError, MachineError, ValueError) as error:
+        # Not the end of the sweep, nor is a full GPU: the trial would come first when it goes on.
         return TrialResult("failed", None, seeds, curve, parameters, threads, str(error))
-    except torch.OutOfMemoryError as error:
-        # Not the end of the sweep: the same trial would come first when it goes on.
-        torch.cuda.empty_cache()
-        problem = f"out of memory: {str(error).splitlines()[0]}"
-        return TrialResult("failed", None, seeds, curve, parameters, threads, problem)
     return TrialResult("complete", score(), seeds, curve, parameters, threads)
 
 

@@ -155,8 +155,8 @@ class LabelType(ABC):
 
     def loss(
         self, logits: Tensor, targets: Tensor, *, weights: Tensor | None, scale: Tensor | None
-    ) -> tuple[Tensor, float]:
-        """Loss of a batch as a sum, and what to divide it by for the mean: cross-entropy.
+    ) -> Tensor:
+        """() loss of a batch as a sum: cross-entropy.
 
         Args:
             logits: (rows, outputs) float32.
@@ -167,13 +167,19 @@ class LabelType(ABC):
         from torch.nn import functional as F
 
         del scale
-        known = targets != IGNORE
-        total = F.cross_entropy(
+        return F.cross_entropy(
             logits, targets, weight=weights, ignore_index=IGNORE, reduction="sum"
         )
-        if weights is None:
-            return total, int(known.sum())
-        return total, float(weights[targets[known]].sum())
+
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
+        """What to divide a loss by for the mean: labels that are known, or their weights.
+
+        Args:
+            targets: as ``loss`` has them.
+            weights: likewise, on the CPU.
+        """
+        known = targets[targets != IGNORE]
+        return len(known) if weights is None else float(weights[known].sum())
 
     def class_weights(
         self, targets: Sequence[Array], names: Sequence[str]

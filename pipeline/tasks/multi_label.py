@@ -79,14 +79,18 @@ class MultiLabel(LabelType):
     @override
     def loss(
         self, logits: Tensor, targets: Tensor, *, weights: Tensor | None, scale: Tensor | None
-    ) -> tuple[Tensor, float]:
-        """Binary cross-entropy of every pair of a text and a label."""
+    ) -> Tensor:
+        """() binary cross-entropy of every pair of a text and a label."""
         from torch.nn import functional as F
 
-        total = F.binary_cross_entropy_with_logits(
+        return F.binary_cross_entropy_with_logits(
             logits, targets, pos_weight=weights, reduction="sum"
         )
-        return total, targets.numel()
+
+    @override
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
+        """Pairs of a text and a label."""
+        return targets.size
 
     @override
     def class_weights(

@@ -74,12 +74,17 @@ class Regression(LabelType):
     @override
     def loss(
         self, logits: Tensor, targets: Tensor, *, weights: Tensor | None, scale: Tensor | None
-    ) -> tuple[Tensor, float]:
-        """Squared error in deviations of the training targets."""
+    ) -> Tensor:
+        """() squared error in deviations of the training targets."""
         errors = logits - targets
         if scale is not None:
             errors = errors / scale
-        return errors.square().sum(), len(targets)
+        return errors.square().sum()
+
+    @override
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
+        """Texts."""
+        return len(targets)
 
     @override
     def probabilities(self, logits: Floats) -> Floats:

@@ -13,7 +13,8 @@ from pipeline.features.reader import Features
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.label_type import LabelType
-from pipeline.training.states import TrainingStates, open_states
+from pipeline.training.gpu_states import TrainingSources
+from pipeline.training.states import TrainingStates
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,14 @@ class TrainingData:
         self.features = features
         self.device = device
         self._hash_cache = hash_cache
+        self._sources = TrainingSources(features, device)
         self._states: dict[tuple[int, ...], TrainingStates] = {}
         self._datasets: dict[tuple[str, str | None], LabelledDataset] = {}
 
     def of(self, labels: Labels) -> TrainingData:
         """These features with another label column, or another split; states stay open."""
         other = TrainingData(labels, self.features, hash_cache=self._hash_cache, device=self.device)
-        other._states = self._states
+        other._sources, other._states = self._sources, self._states
         return other
 
     def for_head(self, settings: HeadSettings) -> HeadInputs:
@@ -88,7 +90,7 @@ class TrainingData:
     def _open(self, layers: tuple[int, ...]) -> TrainingStates:
         if layers not in self._states:
             self.features.check(layers, self._hash_cache)
-            self._states[layers] = open_states(self.features, layers, self.device)
+            self._states[layers] = self._sources.open(layers)
         return self._states[layers]
 
     def _dataset(self, label_type: LabelType) -> LabelledDataset:

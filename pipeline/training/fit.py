@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pipeline.core.gpu_memory import naming_what_to_lower
 from pipeline.corpus.folds import Fold, Run, by_fold, run_names
 from pipeline.corpus.storage import Labels
 from pipeline.features.hash_cache import HashCache
@@ -140,6 +141,7 @@ def train_seed(
 
     Raises:
         TrainingError: see ``train``.
+        MachineError: the GPU's memory is full.
     """
     training, device = inputs.settings.training, inputs.device
     splits = inputs.dataset.splits
@@ -148,7 +150,11 @@ def train_seed(
         _, rows = _predictions(inputs.dataset, splits["dev"], outputs)
         return inputs.dataset.label_type.dev_score(training.metric, splits["dev"].gold, rows)
 
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    advice = f"in training; lower training.batch_size, now {training.batch_size}"
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        naming_what_to_lower(device, advice),
+    ):
         torch.manual_seed(seed)
         head = new_head(inputs).to(device)
         history = train(

@@ -10,7 +10,7 @@ from pipeline.heads.dropout import dropout, mask_of_floats
 from pipeline.heads.packing import pack_batch
 
 LENGTHS, WIDTH, PROBABILITY = [40, 1, 25, 34], 30, 0.4
-OWNERS = pack_batch(LENGTHS).owners
+BATCH = pack_batch(LENGTHS)
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _seed() -> Iterator[None]:
 
 
 def test_locked_dropout_drops_the_same_units_at_all_tokens_of_a_text() -> None:
-    dropped = dropout(torch.ones(sum(LENGTHS), WIDTH), PROBABILITY, OWNERS)
+    dropped = dropout(torch.ones(sum(LENGTHS), WIDTH), PROBABILITY, BATCH)
     rows = [text.unique(dim=0) for text in dropped.split(LENGTHS)]
     assert [len(text) for text in rows] == [1] * len(LENGTHS)
     assert len(torch.cat(rows).unique(dim=0)) == len(LENGTHS), "each text has units of its own"
@@ -56,8 +56,8 @@ def test_a_probability_next_to_one_drops_nearly_all() -> None:
 @pytest.mark.parametrize("locked", [True, False])
 def test_what_is_kept_is_scaled_so_that_the_mean_stays(locked: bool) -> None:
     texts = 2000
-    owners = torch.arange(texts) if locked else None
-    dropped = dropout(torch.ones(texts, WIDTH), PROBABILITY, owners)
+    batch = pack_batch([1] * texts) if locked else None
+    dropped = dropout(torch.ones(texts, WIDTH), PROBABILITY, batch)
     kept = torch.tensor(1 / (1 - PROBABILITY))
     assert set(dropped.unique().tolist()) == {0.0, kept.item()}
     assert dropped.mean().item() == pytest.approx(1, abs=0.02)
@@ -65,7 +65,7 @@ def test_what_is_kept_is_scaled_so_that_the_mean_stays(locked: bool) -> None:
 
 def test_gradients_of_locked_dropout_go_through_what_is_kept() -> None:
     values = torch.randn(sum(LENGTHS), WIDTH, requires_grad=True)
-    dropped = dropout(values, PROBABILITY, OWNERS)
+    dropped = dropout(values, PROBABILITY, BATCH)
     dropped.sum().backward()
     assert values.grad is not None
     torch.testing.assert_close(values.grad * values.detach(), dropped.detach())

@@ -47,6 +47,18 @@ def layout(lengths: list[int]) -> WordLayout:
     return lay_out_words(words, np.array(lengths) + 2)
 
 
+def loss_of(
+    head: Head,
+    logits: torch.Tensor,
+    values: torch.Tensor,
+    words: WordLayout | None = None,
+    weights: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, float]:
+    """The loss as a sum, and what to divide it by."""
+    targets = head.targets(values.numpy(), words, torch.device("cpu"))
+    return head.loss(logits, targets, weights), head.loss_weight(targets, weights)
+
+
 def random_logits(rows: int, labels: int = 3) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(rows, labels, generator=generator, requires_grad=True)
@@ -57,7 +69,7 @@ def random_logits(rows: int, labels: int = 3) -> torch.Tensor:
 def test_one_label_is_torchs_cross_entropy(task: str, weights: torch.Tensor | None) -> None:
     logits, targets = random_logits(6), torch.tensor([0, 2, IGNORE, 1, 1, IGNORE])
     words = layout([4, 2]) if task == "token_classification" else None
-    loss, count = make_head(task).loss(logits, targets, words, weights)
+    loss, count = loss_of(make_head(task), logits, targets, words, weights)
     expected = nn.CrossEntropyLoss(weight=weights, ignore_index=IGNORE)(logits, targets)
     torch.testing.assert_close(loss / count, expected)
     ours, theirs = (torch.autograd.grad(value, logits)[0] for value in (loss / count, expected))
@@ -69,7 +81,7 @@ def test_one_label_is_torchs_cross_entropy(task: str, weights: torch.Tensor | No
 def test_several_labels_are_torchs_binary_cross_entropy(weights: torch.Tensor | None) -> None:
     logits = random_logits(5)
     targets = (torch.arange(15).view(5, 3) % 2).float()
-    loss, count = make_head("multilabel_classification").loss(logits, targets, None, weights)
+    loss, count = loss_of(make_head("multilabel_classification"), logits, targets, None, weights)
     expected = nn.BCEWithLogitsLoss(pos_weight=weights)(logits, targets)
     torch.testing.assert_close(loss / count, expected)
 
@@ -79,7 +91,7 @@ def test_numbers_are_torchs_squared_error_in_deviations_of_the_targets() -> None
     head.target_mean.fill_(50.0)
     head.target_scale.fill_(4.0)
     logits, targets = random_logits(5, 1), torch.tensor([[1.0], [60.0], [50.0], [47.0], [55.0]])
-    loss, count = head.loss(logits, targets, None)
+    loss, count = loss_of(head, logits, targets, None)
     expected = nn.MSELoss()((logits - 50) / 4, (targets - 50) / 4)
     torch.testing.assert_close(loss / count, expected)
 
@@ -89,7 +101,7 @@ def test_a_field_has_the_likelihood_of_whole_sequences() -> None:
     assert head.crf is not None
     lengths = [3, 0, 2]
     logits, targets = random_logits(5), torch.tensor([0, 1, 2, IGNORE, 2])
-    loss, count = head.loss(logits, targets, layout(lengths))
+    loss, count = loss_of(head, logits, targets, layout(lengths))
     expected = [
         -head.crf.log_likelihood(part, tags, [len(part)])
         for part, tags in zip(logits.split([3, 2]), targets.split([3, 2]), strict=True)
@@ -102,7 +114,7 @@ def test_without_anything_learnt_a_field_is_cross_entropy_over_allowed_sequences
     """One word: ``I-x`` cannot begin a text, and the other two share what is left."""
     head = make_head("token_classification", crf=True)
     logits = random_logits(1)
-    loss, _ = head.loss(logits, torch.tensor([2]), layout([1]))
+    loss, _ = loss_of(head, logits, torch.tensor([2]), layout([1]))
     torch.testing.assert_close(loss, -logits[0, [0, 2]].log_softmax(0)[1])
 
 
@@ -112,7 +124,7 @@ def test_what_training_never_saw_counts_nothing(crf: bool, lengths: list[int]) -
     head = make_head("token_classification", crf=crf)
     logits = random_logits(sum(lengths))
     targets = torch.full((sum(lengths),), IGNORE)
-    loss, count = head.loss(logits, targets, layout(lengths))
+    loss, count = loss_of(head, logits, targets, layout(lengths))
     assert count == 0
     assert loss.item() == pytest.approx(0, abs=1e-6)
 
@@ -141,7 +153,8 @@ def test_balanced_weights_of_several_labels_make_having_and_lacking_count_alike(
     having = targets.sum(0)
     assert weights.shape == (3,)
     np.testing.assert_allclose(weights.numpy() * having, 50 - having, rtol=1e-6)
-    loss, _ = make_head("multilabel_classification").loss(
+    loss, _ = loss_of(
+        make_head("multilabel_classification"),
         torch.zeros(50, 3),
         torch.from_numpy(targets),
         None,
@@ -156,6 +169,6 @@ def test_a_label_that_every_text_has_is_learnt_all_the_same() -> None:
     weights = class_weights(head, list(targets[:, None]))
     assert weights.tolist() == [0.5, 1, 1]
     logits = torch.zeros(2, 3, requires_grad=True)
-    loss, _ = head.loss(logits, torch.from_numpy(targets), None, weights)
+    loss, _ = loss_of(head, logits, torch.from_numpy(targets), None, weights)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert (gradient[:, 0] < 0).all()

@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 
 from pipeline.core.errors import TrainingError
 from pipeline.heads import scoring
+from pipeline.heads.feeding import StatesSource
 from pipeline.heads.model import Head
 from pipeline.heads.scoring import Outputs, answers, logits_of, outputs_of, score
 from pipeline.tasks.inputs import Inputs
@@ -34,7 +35,7 @@ HEADS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-class Held:
+class Held(StatesSource):
     """States of made-up texts."""
 
     def __init__(self, lengths: npt.NDArray[np.int64]) -> None:
@@ -77,8 +78,9 @@ def texts(task: str) -> tuple[Inputs, Held]:
 
 def all_outputs(head: Head, states: Held, inputs: Inputs) -> list[Outputs]:
     found: dict[int, Outputs] = {}
-    for members, logits, words in score(head, states, inputs, device=CPU):
-        found |= dict(zip(members.tolist(), outputs_of(head, logits, words), strict=True))
+    for batch, logits in score(head, states, inputs, device=CPU):
+        outputs = outputs_of(head, logits, batch.words)
+        found |= dict(zip(batch.members.tolist(), outputs, strict=True))
     return [found[member] for member in range(len(inputs.rows))]
 
 
@@ -110,7 +112,7 @@ def test_a_batch_has_so_many_tokens_unless_its_texts_are_few(
     inputs, states = texts("sequence_classification")
     expected = all_outputs(head, states, inputs)
     monkeypatch.setattr(scoring, "SCORING_TOKENS", most)
-    batches = [members for members, _, _ in score(head, states, inputs, device=CPU)]
+    batches = [batch.members for batch, _ in score(head, states, inputs, device=CPU)]
     for members in batches[:-1]:
         assert 16 <= len(members) <= 32
         assert len(members) == 16 or inputs.lengths[members].sum() <= most
@@ -126,7 +128,7 @@ def test_every_text_is_scored_once_and_the_longest_first(
 ) -> None:
     head = make_head(task, **changes)
     inputs, states = texts(task)
-    order = np.concatenate([m for m, _, _ in score(head, states, inputs, device=CPU)])
+    order = np.concatenate([b.members for b, _ in score(head, states, inputs, device=CPU)])
     assert sorted(order) == list(range(TEXTS))
     assert (np.diff(inputs.lengths[order]) <= 0).all()
     assert not head.training

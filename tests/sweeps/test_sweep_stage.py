@@ -19,6 +19,8 @@ from click.testing import CliRunner
 from import_graph import ROOT, third_party
 from studied import SWEEP, make_study_project, run_sweep, study, write_params
 
+from pipeline.core.errors import MachineError
+
 
 @pytest.fixture(scope="module")
 def made(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -305,12 +307,14 @@ def test_a_trial_that_needs_too_much_memory_is_a_failed_one(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB\nmore")
+        raise MachineError("cuda: out of memory in training; lower training.batch_size, now 8")
 
     monkeypatch.setattr("pipeline.sweeps.trial.train_seed", full)
     result = run_sweep("--trials", "2")
     assert result.exit_code == 0, result.output
-    assert "failed: out of memory: CUDA out of memory. Tried to allocate 9 GiB" in result.output
+    assert (
+        "failed: cuda: out of memory in training; lower training.batch_size, now 8" in result.output
+    )
     assert [trial["state"] for trial in study(project)["trials"]] == ["failed", "failed"]
     recorded = run_sweep("--record", "1")
     assert recorded.exit_code == 2

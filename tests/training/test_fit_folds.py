@@ -21,9 +21,9 @@ from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.single_label import SingleLabel
-from pipeline.training import data as training_data
 from pipeline.training import fit as fitting
 from pipeline.training.fit import FittedHead, fit_head
+from pipeline.training.gpu_states import TrainingSources
 from pipeline.training.loop import train
 
 FOLDS = 4
@@ -157,13 +157,13 @@ def test_states_are_opened_once_for_all_folds(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Any] = []
-    original = training_data.open_states
+    original = TrainingSources.open
 
     def counting(*arguments: Any) -> Any:
         opened.append(arguments)
         return original(*arguments)
 
-    monkeypatch.setattr(training_data, "open_states", counting)
+    monkeypatch.setattr(TrainingSources, "open", counting)
     fit(folder, CLASSES)
     assert len(opened) == 1
 

@@ -14,7 +14,8 @@ from tracked import digests
 
 from pipeline.core.errors import StoreError
 from pipeline.features.reader import Features, open_features
-from pipeline.training.states import HeldStates, MappedStates, open_states
+from pipeline.training.gpu_states import TrainingSources
+from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
 SENTENCES = [*random_sentences(150), *random_sentences(150)[:9]]
@@ -120,13 +121,6 @@ def test_nothing_is_written_to_the_files(folder: Path) -> None:
     assert digests(folder) == before
 
 
-def test_bytes_are_those_of_the_chosen_layers(features: Features) -> None:
-    size = np.dtype(features.manifest.dtype).itemsize
-    one = features.manifest.tokens * features.width * size
-    assert MappedStates(features, [2]).bytes == one
-    assert MappedStates(features, [2, 3]).bytes == 2 * one
-
-
 def test_what_will_be_needed_is_asked_for_shard_by_shard(
     features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,12 +150,4 @@ def test_a_layer_that_is_not_kept_is_refused(features: Features) -> None:
 
 
 def test_training_on_a_cpu_maps_the_files(features: Features) -> None:
-    assert isinstance(open_states(features, [3], CPU), MappedStates)
-
-
-def test_states_held_on_a_device_are_the_same(features: Features) -> None:
-    mapped = MappedStates(features, [2, 3])
-    held = HeldStates(mapped, features.row_offsets, CPU)
-    rows = np.array([7, 0, 99, 7])
-    assert torch.equal(held.read(rows), mapped.read(rows))
-    assert held.read(rows).dtype == torch.float32
+    assert isinstance(TrainingSources(features, CPU).open([3]), MappedStates)
