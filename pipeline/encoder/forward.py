@@ -29,6 +29,7 @@ from torch import Tensor
 from pipeline.core.environment import gpu_tokens
 from pipeline.core.errors import EncoderError, MachineError
 from pipeline.encoder.attention import RowLayout
+from pipeline.encoder.int8 import require_int8, use_int8
 from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import keep_layers, load_model, use_packed_attention
 from pipeline.encoder.packing import (
@@ -64,7 +65,7 @@ class FrozenEncoder:
         folder: a materialised encoder.
         layers: the layers to give; what lies above the highest is not computed.
         device: where to compute.
-        dtype: precision to compute in.
+        dtype: precision to compute in; of int8, the linear layers alone.
         trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
@@ -92,6 +93,8 @@ class FrozenEncoder:
                 f"compute_dtype: float16 needs a CUDA GPU, this is {device}; "
                 "use float32 or bfloat16"
             )
+        if dtype == torch.int8:
+            require_int8(device)
         self.width = loaded.width
         self._loaded = loaded
         self._model = loaded.model
@@ -106,8 +109,12 @@ class FrozenEncoder:
         self._pack_tokens = sum(PROBE_LENGTHS)
         probe.compare(self._states)
 
-        for parameter in self._model.parameters():  # and no buffer: rotary angles stay exact
-            parameter.data = parameter.data.to(dtype)
+        if dtype == torch.int8:
+            use_int8(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
+            probe.run(self._states)
+        else:
+            for parameter in self._model.parameters():  # and no buffer: rotary angles stay exact
+                parameter.data = parameter.data.to(dtype)
         self._model.to(device)
         self._device_of_input = device
         self._pack_tokens = PACK_TOKENS if device.type == "cpu" else gpu_tokens()
