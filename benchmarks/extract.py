@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from benchmarks.contestants import CPU, MAX_LENGTH, Contestant, product_flops, r
 from benchmarks.corpora import default_encoder, default_texts
 from benchmarks.measure import Bar, interleaved, peak_flops, report, table
 from pipeline.core.environment import use_threads
+from pipeline.core.errors import MachineError
 from pipeline.corpus.texts import parts
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenise import RowTokenizer
@@ -53,8 +55,8 @@ def main() -> None:
             "sentence_transformers_news": Bar(
                 news_rates["ours"] / news_rates["sentence-transformers"], 1.3
             ),
-            "reduced_precision": Bar(reduced, 2.0),
-        },
+        }
+        | reduced,
     )
 
 
@@ -90,25 +92,38 @@ def _compare(
     return rates, allowed
 
 
-def _reduced_precision(encoder: Path, rows: Sequence[TokenisedRow]) -> float:
-    """How much faster bfloat16 encodes than float32; prints by how much it is off."""
+def _reduced_precision(encoder: Path, rows: Sequence[TokenisedRow]) -> dict[str, Bar]:
+    """How much faster other precisions encode than float32; prints by how much they are off."""
     full = FrozenEncoder(encoder, layers=[LAYER], device=CPU)
-    half = FrozenEncoder(encoder, layers=[LAYER], device=CPU, dtype=torch.bfloat16)
-    exact, rounded = _states(full, rows), _states(half, rows)
-    scale = np.sqrt(np.mean([np.mean(states**2) for states in exact]))
-    error = np.sqrt(
-        np.mean([np.mean((one - other) ** 2) for one, other in zip(exact, rounded, strict=True)])
-    )
+    encoders = {"float32": full}
+    for dtype in (torch.bfloat16, torch.int8):
+        name = str(dtype).removeprefix("torch.")
+        try:
+            encoders[name] = FrozenEncoder(encoder, layers=[LAYER], device=CPU, dtype=dtype)
+        except MachineError as error:  # not every CPU has int8
+            print(error)
+    exact = np.concatenate(_states(full, rows))
+    errors = {
+        name: np.sqrt(np.mean((np.concatenate(_states(encoder, rows)) - exact) ** 2))
+        / np.sqrt(np.mean(exact**2))
+        for name, encoder in encoders.items()
+    }
     seconds = interleaved(
-        {"float32": lambda: _states(full, rows), "bfloat16": lambda: _states(half, rows)}
+        {name: partial(_states, encoder, rows) for name, encoder in encoders.items()}
     )
     tokens = sum(row.length for row in rows)
     table(
-        f"encoding alone; bfloat16 is off by {error / scale:.1%} (root mean square)",
+        "encoding alone; off by (root mean square) "
+        + ", ".join(f"{name} {error:.1%}" for name, error in errors.items()),
         {name: tokens / value for name, value in seconds.items()},
         "tokens/s",
     )
-    return seconds["float32"] / seconds["bfloat16"]
+    bars = {"bfloat16": ("reduced_precision", 2.0), "int8": ("int8", 1.5)}
+    return {
+        bar: Bar(seconds["float32"] / seconds[name], bound)
+        for name, (bar, bound) in bars.items()
+        if name in seconds
+    }
 
 
 def _states(encoder: FrozenEncoder, rows: Sequence[TokenisedRow]) -> list[npt.NDArray[np.float32]]:

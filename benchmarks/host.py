@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="icehouse-bench-") as name:
         folder = Path(name)
         tokenizer = RowTokenizer(default_encoder(folder), max_length=MAX_LENGTH)
-        texts = default_texts(folder / "news", "news")
+        texts = list(dict.fromkeys(default_texts(folder / "news", "news")))
         copies = [with_word(text, f"copy{copy}") for copy in range(COPIES) for text in texts]
         corpus = write_corpus(folder / "texts", copies)
         tokens = int(tokenizer(copies).lengths.sum())
@@ -115,7 +115,7 @@ def main() -> None:
             written = fastest * layers * WIDTH * 2 / 1e6
             print(f"  {written:,.0f} MB/s written")
             bars[f"rate_{layers}"] = Bar(fastest, floor)
-            _print_parts(runs[f"{layers} layers, from the GPU"])
+            _print_parts(runs[f"{layers} layers, from the GPU"], tokens)
     report("host", bars)
 
 
@@ -155,25 +155,43 @@ def _run(
 
 
 _PARTS: dict[str, tuple[Any, str]] = {
-    "tokenising": (RowTokenizer, "__call__"),
     "reading tokens": (compute._Shards, "read"),  # noqa: SLF001
     "landing": (compute._Shards, "land"),  # noqa: SLF001
-    "files in memory": (compute, "layer_file"),
-    "hashing and writing": (LocalStore, "put"),
+    "writing": (compute._Shards, "_write"),  # noqa: SLF001
+    "  of it files of tokens": (compute, "tokens_file"),
+    "  of it hashing and files": (LocalStore, "put"),
 }
+_OF_OTHERS = "  of it"
 
 
-def _print_parts(run: Callable[[], object]) -> None:
-    """Seconds that each part's thread takes, and how much of the whole it is: parts overlap."""
+def _print_parts(run: Callable[[], object], tokens: int) -> None:
+    """CPU seconds of each part, and what would follow from them with more cores.
+
+    The tokenizer's own threads are what the process took and no thread of Python's did.
+    """
     spent = dict.fromkeys(_PARTS, 0.0)
     with ExitStack() as held:
         for part, place in _PARTS.items():
             held.enter_context(_timed(spent, part, *place))
-        begin = time.perf_counter()
+        whole, own = time.process_time(), time.thread_time()
         run()
-        whole = time.perf_counter() - begin
+        whole, own = time.process_time() - whole, time.thread_time() - own
+    by_thread = {part: value for part, value in spent.items() if not part.startswith(_OF_OTHERS)}
+    spent = {
+        "tokenizer's threads": whole - own - sum(by_thread.values()),
+        "planning and packing": own,
+        **spent,
+    }
     for part, seconds in spent.items():
-        print(f"  {part:20} {seconds:6.2f} s  {100 * seconds / whole:4.0f}% of {whole:.2f} s")
+        print(f"  {part:26} {seconds:6.2f} s of CPU  {100 * seconds / whole:4.0f}%")
+    for cores in (2, 4, 8, 16):
+        planning = own + spent["tokenizer's threads"] / cores
+        writing = spent["writing"] / min(8, max(2, cores // 2))
+        after = {"landing": spent["landing"], "writing": writing}
+        slowest = max(after, key=after.__getitem__)
+        seconds = max(planning + after[slowest], whole / cores)
+        most = "planning" if planning > after[slowest] else slowest
+        print(f"  {cores:2} cores: at most {tokens / seconds:10,.0f} tokens/s, most of it {most}")
 
 
 @contextmanager
@@ -183,12 +201,12 @@ def _timed(spent: dict[str, float], part: str, owner: Any, name: str) -> Iterato
 
     @wraps(function)
     def timed(*arguments: Any, **options: Any) -> Any:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         try:
             return function(*arguments, **options)
         finally:
             with lock:
-                spent[part] += time.perf_counter() - begin
+                spent[part] += time.thread_time() - begin
 
     with mock.patch.object(owner, name, timed):
         yield

@@ -105,17 +105,26 @@ class Launches(TorchDispatchMode):
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if name in _WAITING or (name == "index" and _is_by_mask(args)):
             self.waits[name] += 1
-        if func.is_view or name in _MEMORY:
+        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        if name in _MEMORY or (func.is_view and _are_views(made, given)):
             return
         self.by_name[name] += 2 if name in _TWO else 1
-        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         between = len({tensor.device for tensor in (*given, *made)}) > 1
-        if between and name in ("_to_copy", "copy_"):
-            position = {"_to_copy": None, "copy_": 2}[name]
-            asynchronous = kwargs.get("non_blocking", False) or (
-                position is not None and len(args) > position and args[position]
-            )
-            self.copies += not asynchronous
+        self.copies += between and not _is_asynchronous(func, args, kwargs)
+
+
+def _are_views(made: list[Tensor], given: list[Tensor]) -> bool:
+    """Whether what is made is memory that was given; ``to`` and ``reshape`` may also copy."""
+    owned = {tensor.untyped_storage()._cdata for tensor in given}
+    return all(tensor.untyped_storage()._cdata in owned for tensor in made)
+
+
+def _is_asynchronous(func: Any, args: tuple[Any, ...], kwargs: Any) -> bool:
+    """Whether a copy between devices is told not to wait."""
+    for place, argument in enumerate(func._schema.arguments):
+        if argument.name == "non_blocking":
+            return bool(args[place] if place < len(args) else kwargs.get("non_blocking", False))
+    return True  # no copy: an operation that takes a number from the host
 
 
 def _is_by_mask(args: tuple[Any, ...]) -> bool:

@@ -90,13 +90,11 @@ class Bench:
 
     @cached_property
     def dtypes(self) -> list[str]:
-        """Precisions of the project that the device computes in, the fastest one first."""
+        """Precisions of the project that a GPU has and the device computes in, the usual one first."""
         known = get_args(FeaturesSettings.model_fields["compute_dtype"].annotation)
-        return [
-            name
-            for name in sorted(known, key=lambda name: name != "float16")
-            if name != "float16" or self.device.type == "cuda"
-        ]
+        on_gpu = self.device.type == "cuda"
+        absent, first = ({"int8"}, "float16") if on_gpu else ({"int8", "float16"}, "float32")
+        return sorted(set(known) - absent, key=lambda name: (name != first, name))
 
     @property
     def fast(self) -> str:

@@ -173,7 +173,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 row = parse_json(line)
             except ValueError as error:
                 raise _damaged(path, number, str(error)) from None
-            if type(row) is not dict or type(row.get("id")) is not str:
+            if type(row) is not dict or type(row.get("id")) is not str or "\0" in row["id"]:
                 raise _damaged(path, number, "it is no object with an id")
             yield number, row
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from pipeline.core.errors import EncoderError, MachineError
 from pipeline.encoder.attention import RowLayout, row_bounds
+from pipeline.encoder.int8 import require_int8, use_int8
 from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import keep_layers, load_model, use_packed_attention
 from pipeline.encoder.packing import (
@@ -59,7 +60,7 @@ class FrozenEncoder:
         folder: a materialised encoder.
         layers: the layers to give; what lies above the highest is not computed.
         device: where to compute.
-        dtype: precision to compute in.
+        dtype: precision to compute in; of int8, the linear layers alone.
         trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
@@ -87,6 +88,8 @@ class FrozenEncoder:
                 f"compute_dtype: float16 needs a CUDA GPU, this is {device}; "
                 "use float32 or bfloat16"
             )
+        if dtype == torch.int8:
+            require_int8(device)
         self.width = loaded.width
         self._loaded = loaded
         self._model = loaded.model
@@ -101,7 +104,13 @@ class FrozenEncoder:
         self._transfer = Transfer(torch.device("cpu"))
         probe.compare(self.encode)
         self.pack_tokens = pack_tokens(device)
-        if device.type != "cpu" or dtype != torch.float32:
+        if device.type == "cuda":
+            # Float32 is float32, whatever else in this process allowed.
+            torch.backends.cuda.matmul.allow_tf32 = False
+        if dtype == torch.int8:
+            use_int8(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
+            probe.run(self.encode)
+        elif device.type != "cpu" or dtype != torch.float32:
             for parameter in self._model.parameters():  # no buffer: rotary angles stay exact
                 parameter.data = parameter.data.to(dtype)
             self._model.to(device)

@@ -7,7 +7,7 @@ the one that torch's own compiler emits for the two. It gave the same bits where
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -51,18 +51,23 @@ def fuse_gelu(model: nn.Module, rows: int) -> None:
     """
     if not (torch.backends.mkldnn.is_available() and _has_operators()):
         return
+    for module, linear_name, activation_name in list(linears_before_gelu(model)):
+        linear = getattr(module, linear_name)
+        if linear.bias is not None:
+            setattr(module, linear_name, LinearGelu(linear, rows))
+            setattr(module, activation_name, nn.Identity())
+
+
+def linears_before_gelu(model: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Yields modules with a linear layer that GELU follows, and the names of the two in them."""
     from transformers.activations import GELUActivation
 
     for module in model.modules():
         for linear_name, activation_name in _FOLLOWED_BY_GELU:
-            linear: Any = getattr(module, linear_name, None)
-            if (
-                isinstance(linear, nn.Linear)
-                and linear.bias is not None
-                and isinstance(getattr(module, activation_name, None), GELUActivation)
+            if isinstance(getattr(module, linear_name, None), nn.Linear) and isinstance(
+                getattr(module, activation_name, None), GELUActivation
             ):
-                setattr(module, linear_name, LinearGelu(linear, rows))
-                setattr(module, activation_name, nn.Identity())
+                yield module, linear_name, activation_name
 
 
 def _has_operators() -> bool:

@@ -81,9 +81,7 @@ class Probe:
         """
         kind = self.loaded.model.config.model_type
         tolerance = _TOLERANCES[dtype]
-        with _refusing(self.loaded, self.folder):
-            computed = list(states(self.rows))
-        for index, by_layer in computed:
+        for index, by_layer in self.run(states):
             for layer, values in by_layer.items():
                 expected = self.expected[index][layer]
                 difference = float(np.abs(values - expected).max())
@@ -101,6 +99,17 @@ class Probe:
                     f"{self.folder}: its type {kind!r} is not supported: in company a row has "
                     f"other states at layer {layer} than alone (by {difference:.1g})"
                 )
+
+    def run(
+        self, states: Callable[[Sequence[TokenisedRow]], Iterator[tuple[int, States]]]
+    ) -> list[tuple[int, States]]:
+        """Each row's index and states by another computation, of any precision.
+
+        Raises:
+            EncoderError: it fails.
+        """
+        with _refusing(self.loaded, self.folder):
+            return list(states(self.rows))
 
 
 def _refuse_odd_states(values: npt.NDArray[np.float32], shape: tuple[int, int], where: str) -> None:

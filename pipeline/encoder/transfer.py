@@ -36,7 +36,8 @@ class Transfer:
         flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays.values()]))
         if self._downloads is not None:
             flat = flat.pin_memory()
-        parts = flat.to(self.device, non_blocking=True).split(
+        # A Mac's GPU may read memory after it was let go of.
+        parts = flat.to(self.device, non_blocking=self.device.type != "mps").split(
             [array.size for array in arrays.values()]
         )
         return {

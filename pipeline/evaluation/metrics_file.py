@@ -17,6 +17,9 @@ Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 Score: TypeAlias = Annotated[int, Field(gt=-(2**63), lt=2**63)] | float | None
 
 
+_Details: TypeAlias = dict[str, dict[str, Score]] | None
+
+
 class _Rival(Record):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Score]
@@ -27,10 +30,14 @@ class _Rival(Record):
 
 class _Split(Record):
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Score | dict[str, dict[str, Score]]]
+    __pydantic_extra__: dict[str, Score]
 
     baseline: _Rival | None = None
     probe: _Rival | None = None
+    per_class: _Details = None
+    per_label: _Details = None
+    per_tag: _Details = None
+    per_type: _Details = None
 
 
 class _Input(Record):
@@ -59,8 +66,6 @@ class MetricsRecord(Record):
                 absent = [name for name in absent if not name.endswith(("_low", "_high"))]
             if absent:
                 raise ValueError(f"has no {absent[0]}")
-            if any(isinstance(found[name], dict) for name in needed if name in found):
-                raise ValueError("a score is a table")
         return self
 
 

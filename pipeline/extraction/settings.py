@@ -22,7 +22,7 @@ class FeaturesSettings(Section):
     max_length: int = Field(ge=4)
     long_texts: Literal["window", "truncate", "error"]
     stride: int | None = Field(default=None, ge=0)
-    compute_dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    compute_dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
     storage_dtype: Literal["float16", "float32"]
     shard_tokens: int = Field(ge=256)
 

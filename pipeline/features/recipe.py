@@ -41,7 +41,7 @@ class RecipeRecord(Record):
     encoder: EncoderDigests
     max_length: int = Field(ge=1, le=layout.LONGEST_ROW)
     long_texts: Literal["window", "truncate", "error"]
-    compute_dtype: Literal["float32", "bfloat16", "float16"]
+    compute_dtype: Literal["float32", "bfloat16", "float16", "int8"]
     storage_dtype: Literal["float16", "float32"]
     stride: int | None = Field(default=None, ge=0, le=layout.LONGEST_ROW)
 

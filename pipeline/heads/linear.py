@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +12,14 @@ from pipeline.core.environment import one_thread
 from pipeline.core.kernels import MINIMUM_ROWS, VECTOR_WIDTH
 from pipeline.heads.fused import is_fused
 
-_WIDE = 1024
-"""Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
-
-
-def single_thread_if_wide(inputs: int, *, scoring: bool) -> AbstractContextManager[None]:
-    """Leaves a product of many inputs to one thread where nothing is learnt from it.
-
-    Learning may depend on the batch in the last bits, scores may not.
-    """
-    return one_thread() if scoring and inputs >= _WIDE else nullcontext()
-
 
 class BatchInvariantLinear(nn.Linear):
     """``torch.nn.Linear``, computed at sizes for which a row's bits are its own.
 
     Zeros are added to rows, inputs and outputs where there are too few, and dropped again: small
-    kernels round by where a row stands, and so do inputs that do not fill vectors.
+    kernels round by where a row stands, and so do inputs that do not fill vectors. Where nothing is
+    learnt, one thread computes alone: of 21 or 32 outputs, several take parts that depend on the
+    number of rows (on an AMD EPYC, two and three of them).
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
@@ -45,6 +36,6 @@ class BatchInvariantLinear(nn.Linear):
         if inputs or outputs:
             weight = F.pad(weight, (0, inputs, 0, outputs))
             bias = F.pad(bias, (0, outputs))
-        with single_thread_if_wide(self.in_features, scoring=not torch.is_grad_enabled()):
+        with nullcontext() if torch.is_grad_enabled() else one_thread():
             result = F.linear(input, weight, bias)
         return result[: result.shape[0] - rows, : self.out_features]

@@ -24,11 +24,13 @@ from torch.nn import functional as F
 
 from pipeline.core.environment import one_thread
 from pipeline.core.kernels import MINIMUM_ROWS
-from pipeline.heads.linear import single_thread_if_wide
 from pipeline.heads.packing import PackedLayout
 
 _NARROW = 128
 """Hidden width up to which one thread computes steps alone."""
+
+_WIDE = 1024
+"""Inputs from which on threads may part a row's sum among them, or not, by the number of rows."""
 
 
 def project_input(
@@ -37,7 +39,9 @@ def project_input(
     """(P, G): the input's share of the gates, one product for all directions."""
     few = max(0, MINIMUM_ROWS - len(tokens))
     padded = F.pad(tokens, (0, 0, 0, few)) if few else tokens
-    with single_thread_if_wide(tokens.shape[1], scoring=scoring):
+    # Learning may depend on the batch in the last bits, scores may not.
+    alone = scoring and tokens.shape[1] >= _WIDE
+    with one_thread() if alone else nullcontext():
         gates = torch.addmm(bias.flatten(), padded, w_ih.flatten(0, 1).t())[: len(tokens)]
     return time_major(gates.view(-1, w_ih.shape[1]), layout)
 

@@ -250,3 +250,9 @@ def test_reading_rejects_a_tag_that_is_none_of_an_entity(tmp_path: Path):
     )
     with pytest.raises(DataError, match=r"labels\.jsonl:2: is damaged: 'Oevil' is no tag of an"):
         read_labels(tmp_path, "label")
+
+
+def test_reading_rejects_an_id_that_hdf5_cannot_hold(tmp_path: Path):
+    (tmp_path / TEXTS).write_text('{"id":"a\\u0000","text":"ice"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"texts\.jsonl:1: is damaged: it is no object with an id"):
+        list(read_texts(tmp_path))

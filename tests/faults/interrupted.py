@@ -265,20 +265,23 @@ class PauseAt:
         raise ModuleNotFoundError(self.function)
 
 
-def start(project: Path, encoder: Path, *, file_limit: int | None = None) -> BaseProcess:
+def start(
+    project: Path, encoder: Path, *, file_limit: int | None = None, writers: int = 2
+) -> BaseProcess:
     """Starts the extraction of the prepared corpus in ``project`` into ``project/features``.
 
     Args:
         project: from ``pipelines.prepared``; what is printed goes into ``project/output``.
         encoder: a materialised encoder.
         file_limit: bytes that a file may have, as on a disk that is full.
+        writers: threads that write.
     """
-    process = _CONTEXT.Process(target=_extract, args=(project, encoder, file_limit))
+    process = _CONTEXT.Process(target=_extract, args=(project, encoder, file_limit, writers))
     process.start()
     return process
 
 
-def _extract(project: Path, encoder: Path, file_limit: int | None) -> None:
+def _extract(project: Path, encoder: Path, file_limit: int | None, writers: int) -> None:
     from pipeline.extraction import compute
     from stages.extract import main
 
@@ -294,6 +297,7 @@ def _extract(project: Path, encoder: Path, file_limit: int | None) -> None:
     arguments += ["--out", "features", "--report", "report.json"]
     # Shards of a small corpus would all be written at once, after the last row is encoded.
     compute._BLOCK_TOKENS, compute._BLOCK_PACKS = 512, 0
+    compute._writers = lambda: writers
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most if file_limit is None else file_limit, most))
     result = CliRunner().invoke(main, arguments)

@@ -52,10 +52,11 @@ def let_run(process: BaseProcess, store: Path, *, files: int, at_most: float) ->
         time.sleep(0.001)
 
 
+@pytest.mark.parametrize("writers", [2, 8])
 def test_killed_extractions_leave_nothing_damaged_and_end_in_the_same_bytes(
-    tiny_encoder: Path, tmp_path: Path
+    tiny_encoder: Path, tmp_path: Path, writers: int
 ) -> None:
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(writers)  # noqa: S311
     reference = prepared(tmp_path / "reference", labelled(SENTENCES))
     start(reference, tiny_encoder).join()  # the fork server starts here
     begin = time.monotonic()
@@ -72,7 +73,7 @@ def test_killed_extractions_leave_nothing_damaged_and_end_in_the_same_bytes(
         cold_runs += 1
         before: dict[tuple[str, str], tuple[int, int]] = {}
         for tries in itertools.count():
-            process = start(project, tiny_encoder)
+            process = start(project, tiny_encoder, writers=writers)
             if kills == KILLS or tries == KILLS_OF_ONE:
                 process.join()
             elif chance.random() < 0.5:

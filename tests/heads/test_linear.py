@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from pipeline.heads.linear import BatchInvariantLinear
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("inputs", [1, 10, 40, 256])
-@pytest.mark.parametrize("outputs", [1, 2, 5, 16, 21])
-def test_rows_are_the_same_bits_in_any_number_and_order(inputs: int, outputs: int) -> None:
+@pytest.mark.parametrize("outputs", [1, 2, 5, 16, 21, 32, 33])
+def test_rows_are_the_same_bits_in_any_number_and_order(
+    set_threads: Callable[[int], None], threads: int, inputs: int, outputs: int
+) -> None:
+    set_threads(threads)
     generator = torch.Generator().manual_seed(0)
     layer = BatchInvariantLinear(inputs, outputs)
     values = torch.randn(64, inputs, generator=generator)

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,10 @@ from tracked import digests, flip, track
 
 from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import read_texts
-from pipeline.encoder.forward import FrozenEncoder
+from pipeline.encoder.packs import EncodedPack, PackStates
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise
+from pipeline.extraction import compute
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.reader import open_features
@@ -185,13 +188,15 @@ def test_another_machines_bits_are_not_put_in_their_place(
     features = project / "data" / "features" / "small"
     flip(next(features.rglob("layer_03.h5")))
     before = digests(features)
-    original = FrozenEncoder.encode
+    original = compute.encode_packs
 
-    def differently(self: FrozenEncoder, rows: Any) -> Any:
-        for position, states in original(self, rows):
-            yield position, {layer: values * 1.001 for layer, values in states.items()}
+    def differently(*arguments: Any) -> Iterator[EncodedPack]:
+        for pack in original(*arguments):
+            found = pack.fetch()
+            other = {layer: values * 1.001 for layer, values in found.by_layer.items()}
+            yield EncodedPack(pack.pieces, partial(PackStates, other, found.finite))
 
-    monkeypatch.setattr(FrozenEncoder, "encode", differently)
+    monkeypatch.setattr(compute, "encode_packs", differently)
     result = store("verify", "--repair")
     assert result.exit_code == 2
     assert "is not, bit for bit, what was stored" in result.output.splitlines()[-1]

@@ -49,9 +49,12 @@ class OrdinalRegression(Regression):
     @override
     def loss(
         self, logits: Tensor, targets: Tensor, *, weights: Tensor | None, scale: Tensor | None
-    ) -> tuple[Tensor, float]:
-        total = F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-        return total, targets.numel()
+    ) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+
+    @override
+    def loss_weight(self, targets: Array, weights: Tensor | None) -> float:
+        return targets.size
 
     @override
     def probabilities(self, logits: Floats) -> Floats:
