@@ -90,7 +90,7 @@ class Bench:
 
     @cached_property
     def dtypes(self) -> list[str]:
-        """Precisions of the project that a GPU has and the device computes in, the usual one first."""
+        """Precisions of the project that GPUs have, and this device; first the usual one."""
         known = get_args(FeaturesSettings.model_fields["compute_dtype"].annotation)
         on_gpu = self.device.type == "cuda"
         absent, first = ({"int8"}, "float16") if on_gpu else ({"int8", "float16"}, "float32")

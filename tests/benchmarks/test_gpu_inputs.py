@@ -47,3 +47,15 @@ def test_rows_repeat_until_there_are_tokens_enough(tmp_path: Path) -> None:
     chosen = repeated(rows, 2000)
     assert 2000 <= sum(row.length for row in chosen) < 2000 + max(rows.lengths)
     assert chosen[len(rows)].input_ids.tolist() == rows[0].input_ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("device", "dtypes"),
+    [("cuda", ["float16", "bfloat16", "float32"]), ("cpu", ["float32", "bfloat16"])],
+)
+def test_a_device_is_asked_for_what_it_computes_in(
+    tmp_path: Path, device: str, dtypes: list[str]
+) -> None:
+    bench = Bench(torch.device(device), tmp_path, rehearsal=False)
+    assert bench.dtypes == dtypes
+    assert bench.fast == dtypes[0]
