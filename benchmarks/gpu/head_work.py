@@ -214,41 +214,43 @@ class BareHead(nn.Module):
 
 
 @dataclass(frozen=True)
-class BareBatch:
-    """A step's inputs, where they are read.
+class BareLabels:
+    """What is to be learnt in a step, on the device.
 
     Attributes:
-        sequences: states of each text, float32.
-        places: of the tokens that a label is given for.
+        places: of the tokens that a label is given for, in packed order.
         targets: their labels.
     """
 
-    sequences: PackedSequence
     places: Tensor
     targets: Tensor
 
+    @classmethod
+    def of(cls, work: HeadWork, members: npt.NDArray[np.int64]) -> BareLabels:
+        """For the first token of each text, or of each of its words."""
+        read = []
+        for member in members.tolist():
+            flags = torch.zeros(int(work.split.lengths[member]), dtype=torch.bool)
+            words = None if work.split.words is None else work.split.words[member]
+            flags[[0] if words is None else words.first[words.with_token].astype(np.int64)] = True
+            read.append(flags)
+        places = pack_sequence(read, enforce_sorted=False).data.nonzero()[:, 0]
+        targets = torch.arange(len(places)) % len(work.names)
+        return cls(places.to(work.device), targets.to(work.device))
 
-def bare_batch(work: HeadWork, members: npt.NDArray[np.int64], texts: list[Tensor]) -> BareBatch:
-    """A batch of some examples, from the states of each on the device."""
-    sequences = pack_sequence(texts, enforce_sorted=False)
-    read = [torch.zeros(len(text), dtype=torch.bool) for text in texts]
-    for flags, member in zip(read, members.tolist(), strict=True):
-        words = None if work.split.words is None else work.split.words[member]
-        flags[[0] if words is None else words.first[words.with_token].astype(np.int64)] = True
-    places = pack_sequence(read, enforce_sorted=False).data.nonzero()[:, 0]
-    targets = torch.arange(len(places)) % len(work.names)
-    return BareBatch(sequences, places.to(work.device), targets.to(work.device))
+
+BareBatch = tuple[PackedSequence, BareLabels]
 
 
 def bare_epoch(work: HeadWork) -> Callable[[], None]:
     """An epoch of bare steps: nothing is copied or read back while it runs."""
     held = work.held()
-    batches = []
+    batches: list[BareBatch] = []
     for members in work.batches():
-        texts = held.read(work.split.rows[members])
-        batches.append(
-            bare_batch(work, members, list(texts.split(work.split.lengths[members].tolist())))
-        )
+        tokens = held.read(work.split.rows[members])
+        texts = tokens.split(work.split.lengths[members].tolist())
+        sequences = pack_sequence(list(texts), enforce_sorted=False)
+        batches.append((sequences, BareLabels.of(work, members)))
     return lambda: train_bare(work, batches)
 
 
@@ -264,8 +266,8 @@ def train_bare(work: HeadWork, batches: Iterable[BareBatch]) -> None:
         weight_decay=training.weight_decay,
         fused=True,
     )
-    for batch in batches:
-        loss = F.cross_entropy(head(batch.sequences, batch.places), batch.targets)
+    for sequences, labels in batches:
+        loss = F.cross_entropy(head(sequences, labels.places), labels.targets)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), training.gradient_clip)

@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_sequence, unpack_sequence
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_padded_sequence,
+    pack_sequence,
+    unpack_sequence,
+)
 
 from benchmarks.contestants import padded
 from benchmarks.gpu.device import heads_as_on
 from benchmarks.gpu.head_work import (
+    BareLabels,
     HeadWork,
-    bare_batch,
     bare_epoch,
     head_work,
     new_head,
@@ -29,6 +34,7 @@ from benchmarks.gpu.inputs import Bench
 from benchmarks.gpu.runner import Part
 from benchmarks.gpu.traces import busy
 from benchmarks.measure import Bar, interleaved
+from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.heads.fused import exact_float32
 from pipeline.heads.packing import pack_batch
 from pipeline.heads.recurrent import RecurrentNetwork
@@ -227,13 +233,16 @@ def _encoder_in_the_loop(bench: Bench, work: HeadWork, shape: str) -> Callable[[
     model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=dtype)
     model = model.to(work.device).eval()
 
-    @torch.no_grad()
-    def texts(members: Any) -> list[Tensor]:
+    steps = []
+    for members in work.batches():
         rows = [work.rows[row] for row in work.split.rows[members].tolist()]
-        ids, mask = (tensor.to(work.device) for tensor in padded(rows))
-        hidden = model(ids, attention_mask=mask).last_hidden_state.float()
-        return [hidden[place, : row.length] for place, row in enumerate(rows)]
+        steps.append((rows, BareLabels.of(work, members)))
 
-    return lambda: train_bare(
-        work, (bare_batch(work, members, texts(members)) for members in work.batches())
-    )
+    @torch.no_grad()
+    def encoded(rows: Sequence[TokenisedRow]) -> PackedSequence:
+        ids, mask = padded(rows)
+        output = model(ids.to(work.device), attention_mask=mask.to(work.device))
+        states = output.last_hidden_state.float()
+        return pack_padded_sequence(states, mask.sum(1), batch_first=True, enforce_sorted=False)
+
+    return lambda: train_bare(work, ((encoded(rows), labels) for rows, labels in steps))

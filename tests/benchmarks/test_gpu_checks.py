@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import commands, correctness
-from benchmarks.gpu.head_work import bare_batch, head_work, new_head, same_weights
+from benchmarks.gpu.head_work import BareLabels, head_work, new_head, same_weights
 from benchmarks.gpu.inputs import Bench
 from pipeline.encoder.packs import EncodedPack, PackStates, Piece
 from pipeline.encoder.tokenised import TokenisedRow
@@ -113,8 +114,9 @@ def test_bare_steps_read_the_tokens_that_have_labels(tmp_path: Path, name: str) 
         torch.full((int(length), 1), float(member)) + torch.arange(int(length))[:, None] / 1000
         for member, length in zip(members, work.split.lengths[members], strict=True)
     ]
-    batch = bare_batch(work, members, texts)
-    read = sorted(batch.sequences.data[batch.places, 0].tolist())
+    labels = BareLabels.of(work, members)
+    packed = pack_sequence(texts, enforce_sorted=False)
+    read = sorted(packed.data[labels.places, 0].tolist())
     words = work.split.words
     firsts = {
         member: [0] if words is None else words[member].first[words[member].with_token].tolist()
@@ -122,7 +124,7 @@ def test_bare_steps_read_the_tokens_that_have_labels(tmp_path: Path, name: str) 
     }
     expected = sorted(m + first / 1000 for m, places in firsts.items() for first in places)
     assert read == pytest.approx(expected)
-    assert len(batch.targets) == len(read)
+    assert len(labels.targets) == len(read)
 
 
 def test_two_heads_are_the_same_only_if_all_bits_are(tmp_path: Path) -> None:
