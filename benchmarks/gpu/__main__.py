@@ -63,7 +63,7 @@ def all_steps() -> list[Step[Bench]]:
     """The steps, most valuable first, with the seconds that each may take at most."""
     from functools import partial
 
-    from benchmarks.gpu import commands, correctness, heads, speed
+    from benchmarks.gpu import caching, commands, correctness, heads, speed
     from benchmarks.gpu.machine import machine
     from benchmarks.gpu.runner import Step
 
@@ -79,7 +79,7 @@ def all_steps() -> list[Step[Bench]]:
         Step("busy_bert_base", partial(speed.busyness, base), 45),
         Step("head_equality", heads.equality, 30),
         Step("head_steps", heads.steps, 60),
-        Step("cache", heads.cache, 60),
+        Step("cache", caching.cache, 60),
         Step("stages", commands.stages, 90),
         Step("memory", commands.memory, 75),
         Step("extraction_minilm", partial(speed.extraction, small), 60),

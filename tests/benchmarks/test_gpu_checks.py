@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import pack_sequence
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import commands, correctness
-from benchmarks.gpu.head_work import BareLabels, head_work, new_head, same_weights
+from benchmarks.gpu.bare import BareLabels
+from benchmarks.gpu.head_work import head_work, new_head, same_weights
 from benchmarks.gpu.inputs import Bench
 from pipeline.encoder.packs import EncodedPack, PackStates, Piece
 from pipeline.encoder.tokenised import TokenisedRow
