@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _SAMPLE_PACKS = 2
 """Size of the sample that times this machine, in packs."""
 
-_BLOCK_TOKENS = 65536
+_BLOCK_TOKENS = 24576
 _BLOCK_PACKS = 16
 _BLOCK_BYTES = 1 << 31
 """Size of a block: what is sorted by length and encoded together. At least so many tokens, and so
