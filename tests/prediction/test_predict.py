@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipelines import extracted, fit, head_settings, prepared
+from pipelines import extracted, fit, head_settings, many_beasts, prepared
 
 from pipeline.core.errors import DataError, EncoderError
 from pipeline.corpus.storage import read_texts
@@ -43,14 +43,16 @@ def trained(folder: Path, where: Path, task: str, **changes: Any) -> list[dict[s
 
 
 @pytest.fixture(scope="module")
-def tagger(folder: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+def tagger(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    folder = prepared(tmp_path_factory.mktemp("beasts"), many_beasts())
+    extracted(folder, tiny_encoder, storage_dtype="float16", max_length=24)
     where = tmp_path_factory.mktemp("tagger") / "head"
     trained(
         folder,
         where,
         "token_classification",
         recurrent={"dropout": 0.0},
-        training={"epochs": 40, "patience": 40},
+        training={"epochs": 20, "patience": 20},
     )
     return Predictor.of_folder(where, tiny_encoder, device=CPU)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from pipelines import extracted, fit, head_settings, prepared
+from pipelines import extracted, fit, head_settings, many_beasts, prepared
 
 from pipeline.heads.checkpoint import save_head
 from stages.predict import main
@@ -14,11 +14,11 @@ from stages.predict import main
 
 @pytest.fixture(scope="module")
 def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = prepared(tmp_path_factory.mktemp("project"))
+    folder = prepared(tmp_path_factory.mktemp("project"), many_beasts())
     extracted(folder, tiny_encoder, max_length=16)
     for name, task in (("topic", "sequence_classification"), ("beasts", "token_classification")):
         settings = head_settings(
-            task, recurrent={"dropout": 0.0}, training={"epochs": 40, "patience": 40}
+            task, recurrent={"dropout": 0.0}, training={"epochs": 20, "patience": 20}
         )
         fitted = fit(folder, settings)
         (folder / "models" / name).mkdir(parents=True)
