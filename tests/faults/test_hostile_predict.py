@@ -271,9 +271,11 @@ def test_a_reader_that_has_enough_ends_it_quietly(options: list[str], tmp_path: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_temporary(
-    options: list[str], tmp_path: Path, number: signal.Signals
+    options: list[str], tmp_path: Path, number: signal.Signals, request: pytest.FixtureRequest
 ) -> None:
     """While it waits for more of a slow input."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells ignore it behind &
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     out = tmp_path / "out.jsonl"
     process = start(options, "--out", str(out), stdin=subprocess.PIPE)
     assert process.stdin is not None

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from importlib import import_module
@@ -14,7 +15,9 @@ from pathlib import Path
 from random import Random
 from subprocess import CalledProcessError
 from typing import Any
+from unittest.mock import patch
 
+import click
 from execution import Case, Change, Guard, Outcome, Run, Workspace, command_of, execute
 from mutations import MUTATIONS, NAMES
 from world import EXTRACTED, HEADS, evaluated, git, has_parquet, inside, probed, trained
@@ -533,24 +536,38 @@ ENCODER = {
 
 
 @cache
-def _cached_predictor() -> None:
-    """Loads each head once: here it is texts that are read, thousands of times."""
+def _predictors() -> dict[str, Any]:
+    """The heads that were loaded, by name."""
+    return {}
+
+
+def _with_heads_held(command: click.Command) -> click.Command:
+    """A command that loads each head once: here it is texts that are read, thousands of times.
+
+    While it runs, and no longer: the other tests of this process load theirs as users do.
+    """
     from pipeline.prediction.predict import Predictor
 
-    loaded: dict[str, Any] = {}
-    original = Predictor.of_folder.__func__  # type: ignore[attr-defined]
+    original, loaded = Predictor.of_folder, _predictors()
 
-    def of_folder(cls: Any, head: Path, *arguments: Any, **options: Any) -> Any:
-        if head.name not in loaded:
-            loaded[head.name] = original(cls, head, *arguments, **options)
-        return loaded[head.name]
+    def of_folder(folder: Path, *arguments: Any, **options: Any) -> Predictor:
+        if folder.name not in loaded:
+            loaded[folder.name] = original(folder, *arguments, **options)
+        predictor: Predictor = loaded[folder.name]
+        return predictor
 
-    Predictor.of_folder = classmethod(of_folder)  # type: ignore[method-assign,assignment]
+    def invoke(context: click.Context) -> Any:
+        with patch.object(Predictor, "of_folder", of_folder):
+            return command.invoke(context)
+
+    held = copy(command)
+    held.invoke = invoke  # type: ignore[method-assign]
+    return held
 
 
 def _predict_texts(head: str, source: str) -> Sequence[Run]:
-    _cached_predictor()
-    return _predict(head, source, "--out", "made/out.jsonl")()
+    (run,) = _predict(head, source, "--out", "made/out.jsonl")()
+    return [replace(run, command=_with_heads_held(run.command))]
 
 
 PREDICT = {
