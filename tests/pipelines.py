@@ -140,6 +140,17 @@ def prepared_pairs(
     return _prepared(folder, examples or labelled_pairs(), PAIRS, folds)
 
 
+def prepared_singles(folder: Path) -> Path:
+    """Writes a corpus of raw texts, among them all those of ``prepared_pairs``."""
+    examples = [
+        replace(one, text=" ".join(one.text), labels={"kind": one.labels["kind"]})
+        for one in labelled(random_sentences(60))
+        if isinstance(one.text, tuple)
+    ]
+    settings = PAIRS.model_copy(update={"text_b": None, "labels": {"kind": "class"}})
+    return _prepared(folder, examples, settings, None)
+
+
 def prepared(
     folder: Path, examples: Sequence[Example] | None = None, *, folds: int | None = None
 ) -> Path:

@@ -150,7 +150,8 @@ class Predictor:
     def _as_read(self, text: Text, name: str) -> tuple[Text, list[Span] | None]:
         if self.head.pairs_apart and not isinstance(text, TextPair):
             raise DataError(
-                f"{name}: the head compares two texts: it reads a pair, 'text' and 'text_b'"
+                f"{name}: the head compares two texts and is given one; give it pairs, JSON Lines "
+                "with 'text' and 'text_b' (from Python, TextPair)"
             )
         if not self.head.label_type.on_words or isinstance(text, tuple):
             return text, None
