@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from icehouse.head import Head, load
     from pipeline.core.errors import IcehouseError
     from pipeline.corpus.storage import read_labels
+    from pipeline.corpus.texts import TextPair
     from pipeline.features.reader import open_features
 
-__all__ = ["Head", "IcehouseError", "load", "open_features", "read_labels"]
+__all__ = ["Head", "IcehouseError", "TextPair", "load", "open_features", "read_labels"]
 
 _PLACES = {
     "Head": "icehouse.head",
     "IcehouseError": "pipeline.core.errors",
+    "TextPair": "pipeline.corpus.texts",
     "load": "icehouse.head",
     "open_features": "pipeline.features.reader",
     "read_labels": "pipeline.corpus.storage",

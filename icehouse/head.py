@@ -174,7 +174,7 @@ class Head:
         """Answers for new texts, in order.
 
         Args:
-            texts: raw texts, or words.
+            texts: raw texts, words, or ``icehouse.TextPair`` of two texts.
             encoder: folder of the encoder that the features were made with; by default the one of
                 ``data/encoders`` whose files are the same.
             trust_remote_code: lets Python code that comes with the encoder run, with all that this

@@ -110,8 +110,9 @@ def _drawn(
     """A split by digests: ids keep theirs when others are added; equal texts are in one."""
     if len(fractions) != len(SPLITS) or abs(sum(fractions) - 1) > 1e-6 or min(fractions) <= 0:
         raise DataError(f"split: {fractions} are no three shares that add up to 1")
-    rows = dict(zip(features.example_ids, features.example_rows.tolist(), strict=True))
-    groups: dict[int, list[str]] = {}
+    own = (rows.tobytes() for rows in features.example_rows)  # of pairs apart, those of both texts
+    rows = dict(zip(features.example_ids, own, strict=True))
+    groups: dict[bytes, list[str]] = {}
     for row_id in labels:
         groups.setdefault(rows[row_id], []).append(row_id)
     # A group is ordered by the digest of its first id, which does not depend on the labels' order.

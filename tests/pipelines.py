@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from conftest import random_sentences
 
 from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import read_labels, read_texts
-from pipeline.corpus.texts import Label
+from pipeline.corpus.texts import Label, TextPair
 from pipeline.extraction.run import extract
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import HashCache
@@ -45,6 +46,14 @@ CORPUS = CorpusSettings(
     seed=1,
 )
 
+PAIRS = CORPUS.model_copy(
+    update={
+        "words": None,
+        "text": "text",
+        "text_b": "text_b",
+        "labels": {"kind": "class", "kinds": "classes", "size": "number"},
+    }
+)
 
 LABELS: dict[str, str] = {
     "sequence_classification": "kind",
@@ -99,13 +108,61 @@ def many_beasts(count: int = 240) -> list[Example]:
     )
 
 
+def labelled_pairs(count: int = 120, *, seed: int = 0) -> list[Example]:
+    """Pairs out of half as many sentences, with labels of how the two differ.
+
+    Most texts are in several pairs, some first and some second, and one is paired with itself.
+    """
+    sentences = random_sentences(count // 2, seed=seed)
+    draw = random.Random(seed)  # noqa: S311
+    examples = []
+    for number in range(count):
+        first, second = draw.choice(sentences), draw.choice(sentences)
+        labels: dict[str, Label] = {
+            "kind": "longer" if len(first) > len(second) else "other",
+            "kinds": tuple(
+                kind
+                for kind, words in (("beasts", BEASTS), ("cold", COLD), ("sky", SKY))
+                if words & {*first} and words & {*second}
+            ),
+            "size": float(len(first) - len(second)),
+        }
+        pair = TextPair(" ".join(first), " ".join(second))
+        examples.append(Example(id=f"p{number}", text=pair, labels=labels, line=number + 1))
+    twice = " ".join(sentences[0])
+    return [*examples, replace(examples[0], id="same", text=TextPair(twice, twice))]
+
+
+def prepared_pairs(
+    folder: Path, examples: Sequence[Example] | None = None, *, folds: int | None = None
+) -> Path:
+    """Writes ``texts`` and ``labels`` of a corpus of pairs below ``folder``."""
+    return _prepared(folder, examples or labelled_pairs(), PAIRS, folds)
+
+
+def prepared_singles(folder: Path) -> Path:
+    """Writes a corpus of raw texts, among them all those of ``prepared_pairs``."""
+    examples = [
+        replace(one, text=" ".join(one.text), labels={"kind": one.labels["kind"]})
+        for one in labelled(random_sentences(60))
+        if isinstance(one.text, tuple)
+    ]
+    settings = PAIRS.model_copy(update={"text_b": None, "labels": {"kind": "class"}})
+    return _prepared(folder, examples, settings, None)
+
+
 def prepared(
     folder: Path, examples: Sequence[Example] | None = None, *, folds: int | None = None
 ) -> Path:
     """Writes ``texts`` and ``labels`` of a corpus below ``folder``."""
-    split = CORPUS.split if folds is None else SplitSettings(folds=folds)
-    settings = CORPUS.model_copy(update={"split": split})
-    corpus = prepare(examples or labelled(random_sentences(120)), settings)
+    return _prepared(folder, examples or labelled(random_sentences(120)), CORPUS, folds)
+
+
+def _prepared(
+    folder: Path, examples: Sequence[Example], settings: CorpusSettings, folds: int | None
+) -> Path:
+    split = settings.split if folds is None else SplitSettings(folds=folds)
+    corpus = prepare(examples, settings.model_copy(update={"split": split}))
     write_labels(folder / "labels", corpus, texts_sha256=write_texts(folder / "texts", corpus))
     return folder
 

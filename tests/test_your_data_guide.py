@@ -14,6 +14,7 @@ from dvc_project import Project, make_project
 from import_graph import ROOT
 from ruamel.yaml import YAML
 
+from pipeline.extraction.settings import FeaturesSettings
 from pipeline.ingest.settings import CorpusSettings
 
 pytestmark = pytest.mark.slow
@@ -55,14 +56,20 @@ def test_every_command_of_the_guide_prints_what_the_guide_shows(project: Project
         assert matches(expected, result.stdout), f"{command}\n{result.stdout}"
 
 
-def test_every_row_of_the_guide_is_one_of_corpora() -> None:
+def test_every_row_of_the_guide_is_one_of_corpora_or_features() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    rows: dict[str, Any] = {}
+    corpora: dict[str, Any] = {}
+    features: dict[str, Any] = {}
     for block in blocks:
-        rows |= YAML(typ="safe").load(block)["corpora"]
-    assert len(rows) == 6
-    for row in rows.values():
+        tables = YAML(typ="safe").load(block)
+        corpora |= tables.get("corpora", {})
+        features |= tables.get("features", {})
+    assert (len(corpora), len(features)) == (6, 1)
+    for row in corpora.values():
         CorpusSettings.model_validate_json(json.dumps(row))
+    for row in features.values():
+        FeaturesSettings.model_validate_json(json.dumps(row))
+        assert CorpusSettings.model_validate_json(json.dumps(corpora[row["corpus"]])).text_b
 
 
 def test_the_guide_names_every_format_kind_and_setting() -> None:

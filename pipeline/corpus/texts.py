@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class TextPair:
-    """Two raw texts that are read together, like a premise and a hypothesis; order matters."""
+    """Two raw texts that one label is about, like a premise and a hypothesis; order matters."""
 
     first: str
     second: str

@@ -67,6 +67,7 @@ def assemble(
             texts_sha256=texts_sha256,
             entrance_sha256=hashlib.sha256(index_bytes).hexdigest(),
             shards=tuple(entries),
+            pairs="apart" if plan.rows.pairs == "apart" else None,
         )
         write_manifest(temporary, manifest)
 

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.errors import DataError
-from pipeline.corpus.texts import Text, parts
+from pipeline.corpus.texts import Text, TextPair, parts
 from pipeline.encoder.tokenise import RowTokenizer
 from pipeline.extraction.chunking import shard_boundaries
 from pipeline.extraction.length_report import length_report
 from pipeline.extraction.recipes import windows_of
+from pipeline.extraction.settings import Pairs
 from pipeline.extraction.token_spool import TokenSpool
 from pipeline.store.index import RowIndex
 from pipeline.store.keys import Recipe, row_key, shard_name
@@ -43,7 +44,8 @@ class CorpusRows:
 
     Attributes:
         example_ids: id of every example.
-        example_rows: (examples,) int64, the row of every example.
+        example_rows: (examples,) int64, the row of every example; (examples, 2), the rows of both
+            texts, where pairs are apart.
         keys: 32-byte key of every row, in the order in which the corpus first has them.
     """
 
@@ -51,9 +53,14 @@ class CorpusRows:
     example_rows: npt.NDArray[np.int64]
     keys: list[bytes]
 
+    @property
+    def pairs(self) -> Pairs:
+        """How the texts of pairs are read."""
+        return "together" if self.example_rows.ndim == 1 else "apart"
+
     def example_of(self, row: int) -> str:
         """The id of the first example of a row."""
-        return self.example_ids[int(np.flatnonzero(self.example_rows == row)[0])]
+        return self.example_ids[int(np.argwhere(self.example_rows == row)[0, 0])]
 
 
 @dataclass(frozen=True)
@@ -87,42 +94,57 @@ class RowPlan:
     def report(self) -> dict[str, Any]:
         """Counts for the features' report; the same wherever the rows were computed."""
         cut = self.full_lengths - self.lengths
+        texts = self.rows.example_rows.ravel()
         return {
             "examples": len(self.rows.example_ids),
+            **({"texts": len(texts)} if self.rows.pairs == "apart" else {}),
             "rows": len(self.keys),
             "tokens": self.tokens,
             "truncated_rows": int((cut > 0).sum()),
             "truncated_tokens": int(cut.sum(dtype=np.int64)),
             "windowed_rows": int((self.lengths > self.max_length).sum()),
             "longest_row_before_truncation": int(self.full_lengths.max()),
-            "token_lengths": length_report(self.full_lengths[self.rows.example_rows]),
+            "token_lengths": length_report(self.full_lengths[texts]),
         }
 
 
-def read_rows(texts: Texts, recipe: Recipe) -> CorpusRows:
+def read_rows(texts: Texts, recipe: Recipe, pairs: Pairs = "together") -> CorpusRows:
     """Reads the corpus once to learn which rows it has; tokenises nothing.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or pairs are to be read apart and an example is none.
     """
     digest = recipe.digest()
     ids: list[str] = []
     example_rows: list[int] = []
     row_of: dict[bytes, int] = {}
     for example, text in texts():
+        if pairs == "apart" and not isinstance(text, TextPair):
+            raise DataError(
+                f"example {example!r} is no pair of texts, and pairs are to be read apart: give "
+                "its corpus a text_b, or leave out pairs: apart"
+            )
         ids.append(example)
-        example_rows.append(row_of.setdefault(row_key(digest, text), len(row_of)))
+        keys = [row_key(digest, one) for one in inputs(text, pairs)]
+        example_rows += [row_of.setdefault(key, len(row_of)) for key in keys]
     if not ids:
         raise DataError("the corpus has no texts; run `dvc repro`")
-    return CorpusRows(ids, np.array(example_rows, np.int64), list(row_of))
+    shape = (len(ids), 2) if pairs == "apart" else (len(ids),)
+    return CorpusRows(ids, np.array(example_rows, np.int64).reshape(shape), list(row_of))
+
+
+def inputs(text: Text, pairs: Pairs) -> tuple[Text, ...]:
+    """What the encoder reads of an example, each as a row: all of it, or each text of a pair."""
+    return parts(text) if pairs == "apart" else (text,)
 
 
 def distinct_inputs(texts: Texts, rows: CorpusRows) -> Iterator[tuple[int, Text]]:
     """Yields ``(row, input)`` in the order of rows, each at its first occurrence."""
     following = 0
-    for position, (_, text) in enumerate(texts()):
-        if rows.example_rows[position] == following:
-            yield following, text
+    read = (one for _, text in texts() for one in inputs(text, rows.pairs))
+    for row, one in zip(rows.example_rows.ravel(), read, strict=True):
+        if row == following:
+            yield following, one
             following += 1
 
 
@@ -180,11 +202,12 @@ def plan_rows(
 
 
 def _refuse_long(rows: CorpusRows, full_lengths: npt.NDArray[np.int32], max_length: int) -> None:
-    too_long = np.flatnonzero(full_lengths[rows.example_rows] > max_length)
+    lengths = full_lengths[rows.example_rows]
+    too_long = np.argwhere(lengths > max_length)
     if len(too_long):
-        first = int(too_long[0])
+        first = too_long[0]
         raise DataError(
-            f"text {rows.example_ids[first]!r} has {full_lengths[rows.example_rows[first]]} tokens "
+            f"text {rows.example_ids[first[0]]!r} has {lengths[tuple(first)]} tokens "
             f"and max_length is {max_length} ({len(too_long)} texts are longer): "
             "raise max_length or set long_texts: window or truncate"
         )

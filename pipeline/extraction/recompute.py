@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pipeline.core.environment import choose_device, describe_machine, use_threads
 from pipeline.corpus.texts import Text
 from pipeline.encoder.windows import encode_rows
-from pipeline.extraction.plan import Texts
+from pipeline.extraction.plan import Texts, inputs
 from pipeline.extraction.recipes import encoder_of, tokenizer_of, windows_of
+from pipeline.extraction.settings import Pairs
 from pipeline.features import layout
 from pipeline.features.reader import Features
 from pipeline.store.keys import Recipe
@@ -62,9 +63,8 @@ def recompute(
     device, threads = choose_device(), use_threads()
     chosen = _choose(features, texts, count, seed)
     recipe = Recipe.from_json(features.manifest.recipe)
-    ids = list(chosen)
     tokenizer = tokenizer_of(encoder_folder, recipe, trust_remote_code=trust_remote_code)
-    rows = tokenizer(list(chosen.values()))
+    rows = tokenizer([one.text for one in chosen])
     encoder = encoder_of(
         encoder_folder,
         recipe,
@@ -75,36 +75,50 @@ def recompute(
     machine = describe_machine(device, threads)
     store = LocalStore(store_root / features.manifest.recipe_digest()[: layout.NAME_DIGITS])
     exact = _computed_here(store, machine)
-    different = [
-        example
-        for example, row in zip(ids, rows, strict=True)
-        if not np.array_equal(features.tokens(example).input_ids, row.input_ids)
+    same = [
+        np.array_equal(features.tokens(one.example, text=one.place).input_ids, row.input_ids)
+        for one, row in zip(chosen, rows, strict=True)
     ]
-    comparable = [number for number, example in enumerate(ids) if example not in different]
+    different = [one.example for one, agrees in zip(chosen, same, strict=True) if not agrees]
+    comparable = np.flatnonzero(same).tolist()
     largest = 0.0
     for position, by_layer in encode_rows(
         encoder, [rows[number] for number in comparable], windows_of(recipe)
     ):
-        example = ids[comparable[position]]
+        one = chosen[comparable[position]]
         for layer, values in by_layer.items():
-            stored = features.states(example, layer=layer)
+            stored = features.states(one.example, layer=layer, text=one.place)
             fresh = values.astype(features.manifest.dtype).astype(np.float32)
             largest = max(largest, float(np.abs(stored - fresh).max()))
             if not _agree(stored, fresh, features.manifest.dtype, exact=exact):
-                different.append(example)
+                different.append(one.example)
                 break
-    return Recomputed(len(ids), exact, different, largest)
+    return Recomputed(len(chosen), exact, different, largest)
 
 
-def _choose(features: Features, texts: Texts, count: int, seed: int | None) -> dict[str, Text]:
-    """The inputs of some rows, each by the id of its first example."""
+@dataclass(frozen=True)
+class _Chosen:
+    """A row to compute: its input, and the first example that has it, in which place."""
+
+    example: str
+    place: int
+    text: Text
+
+
+def _choose(features: Features, texts: Texts, count: int, seed: int | None) -> list[_Chosen]:
     total = len(features.row_offsets) - 1
     wanted = set(random.Random(seed).sample(range(total), min(count, total)))  # noqa: S311
-    chosen = {}
-    for row, (example, text) in zip(features.example_rows.tolist(), texts(), strict=True):
+    pairs: Pairs = "apart" if features.pairs_apart else "together"
+    read = (
+        _Chosen(example, place, one)
+        for example, text in texts()
+        for place, one in enumerate(inputs(text, pairs))
+    )
+    chosen = []
+    for row, one in zip(features.example_rows.ravel().tolist(), read, strict=True):
         if row in wanted:
             wanted.discard(row)
-            chosen[example] = text
+            chosen.append(one)
     return chosen
 
 

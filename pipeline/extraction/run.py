@@ -78,7 +78,7 @@ def extract(
         EncoderError: the encoder is damaged, lacks a layer, takes shorter texts only, or has code
             that may not run.
         DataError: a text is too long and the settings call that an error, or one of a pair fills
-            the windows over the other.
+            the windows over the other; or pairs are to be read apart and an example is none.
         MachineError: the disk or the device does not allow it.
         StoreError: a state is not finite in the storage precision.
     """
@@ -88,7 +88,7 @@ def extract(
     recipe = recipe_of(settings, snapshot)
     device, threads = choose_device(), use_threads()
     tokenizer = tokenizer_of(encoder_folder, recipe, trust_remote_code=trust_remote_code)
-    rows = read_rows(texts, recipe)
+    rows = read_rows(texts, recipe, settings.pairs)
     with ExitStack() as held:
         held.enter_context(only_writer(store_root, f"features {out.name}"))
         store = LocalStore.of(store_root, recipe)

@@ -8,12 +8,15 @@ from pydantic import Field, model_validator
 
 from pipeline.core.params import Section
 
+Pairs = Literal["together", "apart"]
+
 
 class FeaturesSettings(Section):
     """A corpus read by an encoder: which layers are kept, and how texts become rows.
 
     ``max_length`` is that of a window where ``long_texts`` is ``window``, and ``stride`` how many
-    tokens neighbouring windows share.
+    tokens neighbouring windows share. ``pairs`` says whether the encoder reads the texts of a pair
+    together, as one row, or apart, each a row of its own, as if it stood alone.
     """
 
     corpus: str
@@ -22,6 +25,7 @@ class FeaturesSettings(Section):
     max_length: int = Field(ge=4)
     long_texts: Literal["window", "truncate", "error"]
     stride: int | None = Field(default=None, ge=0)
+    pairs: Pairs = "together"
     compute_dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"
     storage_dtype: Literal["float16", "float32"]
     shard_tokens: int = Field(ge=256)

@@ -130,6 +130,13 @@ class Hdf5File:
         _, offset = self._plain(name, shape, np.dtype(dtype))
         return np.memmap(self.path, dtype, "r", offset, shape)
 
+    def has(self, name: str) -> bool:
+        """Whether a group, which must be there, has something of a name: ``group/name``."""
+        group, _, last = name.rpartition("/")
+        with self._checked():
+            place = self._object(group)
+            return isinstance(place, h5g.GroupID) and bool(place.links.exists(last.encode()))
+
     def length(self, name: str) -> int:
         """The first dimension of a dataset.
 
@@ -196,6 +203,13 @@ class Hdf5File:
 
     def _open(self, name: str) -> h5d.DatasetID:
         """Opens a dataset of this file; links that lead elsewhere are none."""
+        place = self._object(name)
+        if not isinstance(place, h5d.DatasetID):
+            raise TypeError(f"{name} is no dataset")
+        return place
+
+    def _object(self, name: str) -> Any:
+        """Opens what is in this file under a name."""
         place: Any = self._file
         for part in name.split("/"):
             if not isinstance(place, h5f.FileID | h5g.GroupID):
@@ -203,8 +217,6 @@ class Hdf5File:
             if place.links.get_info(part.encode()).type != h5l.TYPE_HARD:
                 raise ValueError(f"{name} is a link")
             place = h5o.open(place, part.encode())
-        if not isinstance(place, h5d.DatasetID):
-            raise TypeError(f"{name} is no dataset")
         return place
 
     @contextmanager

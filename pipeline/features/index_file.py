@@ -18,7 +18,8 @@ class IndexTables:
     """The example table and the rows.
 
     Attributes:
-        example_rows: (examples,) int64, the row of every example.
+        example_rows: (examples,) int64, the row of every example; (examples, 2), the rows of both
+            texts, where pairs are apart.
         row_offsets: (rows + 1,) int64, the first token of every row, then the number of tokens.
     """
 
@@ -34,10 +35,13 @@ def read_index(file: Hdf5File, manifest: Manifest) -> IndexTables:
     """
     first_rows = np.cumsum([0, *(shard.rows for shard in manifest.shards)], dtype=np.int64)
     rows, examples = int(first_rows[-1]), file.length(layout.EXAMPLES_ROW)
-    tables = IndexTables(
-        file.array(layout.EXAMPLES_ROW, (examples,), np.int64),
-        file.array(layout.ROWS_OFFSETS, (rows + 1,), np.int64),
-    )
+    if file.has(layout.EXAMPLES_ROW_B) != (manifest.pairs == "apart"):
+        raise file.damaged("its examples have not as many rows as the manifest says")
+    example_rows = file.array(layout.EXAMPLES_ROW, (examples,), np.int64)
+    if manifest.pairs == "apart":
+        second = file.array(layout.EXAMPLES_ROW_B, (examples,), np.int64)
+        example_rows = np.stack([example_rows, second], axis=1)
+    tables = IndexTables(example_rows, file.array(layout.ROWS_OFFSETS, (rows + 1,), np.int64))
     keys = file.array(layout.ROWS_KEYS, (rows, layout.KEY_BYTES), np.uint8)
     tokens = np.cumsum([0, *(shard.tokens for shard in manifest.shards)], dtype=np.int64)
     problem = offsets_problem(tables.row_offsets, manifest.tokens)
@@ -45,7 +49,7 @@ def read_index(file: Hdf5File, manifest: Manifest) -> IndexTables:
         problem = "its rows do not part the tokens as the shards do"
     if problem is None and file.length(layout.EXAMPLES_ID) != examples:
         problem = "its examples have not one row each"
-    if problem is None and not _are_numbered(tables.example_rows, rows):
+    if problem is None and not _are_numbered(example_rows.ravel(), rows):
         problem = "its rows are not numbered as the examples first have them"
     if problem is None and not _are_distinct(keys):
         problem = "two of its rows have one key"
@@ -58,7 +62,7 @@ def read_index(file: Hdf5File, manifest: Manifest) -> IndexTables:
 
 
 def _are_numbered(example_rows: npt.NDArray[np.int64], rows: int) -> bool:
-    """Whether each example has a row that an earlier one has, or the one after all of those."""
+    """Whether each text has a row that an earlier one has, or the one after all of those."""
     if not len(example_rows):
         return rows == 0
     highest = np.maximum.accumulate(example_rows)

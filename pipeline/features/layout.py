@@ -46,6 +46,8 @@ HIDDEN = "hidden"
 # Groups and datasets of features.h5
 EXAMPLES_ID = "examples/id"
 EXAMPLES_ROW = "examples/row"
+EXAMPLES_ROW_B = "examples/row_b"
+"""Of the second text of a pair, where the texts of pairs are rows of their own."""
 ROWS_OFFSETS = "rows/offsets"
 ROWS_KEYS = "rows/keys"
 

@@ -49,6 +49,8 @@ class Manifest:
         texts_sha256: SHA-256 of the text file that the examples come from.
         entrance_sha256: SHA-256 of ``features.h5``.
         shards: in the order of their rows.
+        pairs: ``apart`` where examples are pairs of texts, each text a row of its own; else
+            ``None``.
     """
 
     recipe: dict[str, Any]
@@ -59,6 +61,7 @@ class Manifest:
     texts_sha256: str
     entrance_sha256: str
     shards: tuple[ShardEntry, ...]
+    pairs: Literal["apart"] | None = None
 
     @property
     def tokens(self) -> int:
@@ -99,6 +102,7 @@ class _ManifestRecord(Record):
     entrance_sha256: Digest
     manifest_sha256: Digest
     shards: tuple[_ShardRecord, ...]
+    pairs: Literal["apart"] | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -109,12 +113,16 @@ class _ManifestRecord(Record):
             raise ValueError("a shard's files are not its tokens and the layers kept")
         if len({shard.name for shard in self.shards}) != len(self.shards):
             raise ValueError("two shards have one name")
+        if self.pairs is None and "pairs" in self.model_fields_set:
+            raise ValueError("'pairs' is there only where they are apart")
         return self
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes ``manifest.json`` as canonical JSON with a digest of itself, read-only."""
     content = {"format": layout.FORMAT_VERSION, **asdict(manifest)}
+    if manifest.pairs is None:
+        del content["pairs"]
     write_bytes(folder / layout.MANIFEST, _signed(content), mode=READ_ONLY)
 
 
@@ -161,6 +169,7 @@ def read_manifest_file(path: Path) -> Manifest:
         shards=tuple(
             ShardEntry(shard.name, shard.rows, shard.tokens, shard.files) for shard in record.shards
         ),
+        pairs=record.pairs,
     )
 
 

@@ -58,8 +58,9 @@ class ExampleTokens:
 class Features:
     """The hidden states of one corpus under one encoder.
 
-    Rows are the distinct inputs; the example table maps every example to its row. Files are opened
-    when first asked for, and an object that is handed to another process opens its own.
+    Rows are the distinct inputs; the example table maps every example to its row, or, where the
+    texts of pairs are apart, to the rows of both. Files are opened when first asked for, and an
+    object that is handed to another process opens its own.
 
     Example:
         >>> features = open_features("data/features/tweets")
@@ -99,6 +100,11 @@ class Features:
         """Width of the hidden states."""
         return self.manifest.width
 
+    @property
+    def pairs_apart(self) -> bool:
+        """Whether examples are pairs of texts, each text a row of its own."""
+        return self.manifest.pairs == "apart"
+
     @cached_property
     def example_ids(self) -> list[str]:
         """Id of every example, in corpus order."""
@@ -119,7 +125,7 @@ class Features:
 
     @property
     def example_rows(self) -> npt.NDArray[np.int64]:
-        """(examples,) int64: the row of every example."""
+        """(examples,) int64: the row of every example; of pairs apart, (examples, 2)."""
         return self._index.example_rows
 
     @property
@@ -143,26 +149,28 @@ class Features:
         """
         return [self._map(number, layer) for number in self._numbers]
 
-    def states(self, example_id: str, *, layer: int) -> npt.NDArray[np.float32]:
+    def states(self, example_id: str, *, layer: int, text: int = 0) -> npt.NDArray[np.float32]:
         """(tokens, width) float32: the states of one example at one layer, specials included.
+
+        Args:
+            example_id: of the example.
+            layer: one that is kept, counted from the start.
+            text: of pairs apart, 0 for the first text and 1 for the second.
 
         Raises:
             KeyError: there is no such example.
+            IndexError: it has no such text.
             StoreError: the layer is not kept.
         """
-        number, begin, end = self._place(example_id)
+        number, begin, end = self._place(example_id, text)
         states: npt.NDArray[np.float32] = self._map(number, layer)[begin:end].astype(np.float32)
         if not all_finite(states):
             raise _not_finite(self._path(number, layout.layer_file(layer)))
         return states
 
-    def tokens(self, example_id: str) -> ExampleTokens:
-        """The tokens of one example.
-
-        Raises:
-            KeyError: there is no such example.
-        """
-        number, begin, end = self._place(example_id)
+    def tokens(self, example_id: str, *, text: int = 0) -> ExampleTokens:
+        """The tokens of one example; arguments and errors are those of ``states``."""
+        number, begin, end = self._place(example_id, text)
         held = self._tokens(number).per_token
         return ExampleTokens(*(held[name][begin:end] for name in layout.PER_TOKEN))
 
@@ -224,9 +232,9 @@ class Features:
         """(shards + 1,) the first token of each shard, then the number of tokens."""
         return np.cumsum([0, *(shard.tokens for shard in self.manifest.shards)], dtype=np.int64)
 
-    def _place(self, example_id: str) -> tuple[int, int, int]:
-        """The shard of an example, and its first token there and the one after its last."""
-        row = int(self.example_rows[self._positions[example_id]])
+    def _place(self, example_id: str, text: int) -> tuple[int, int, int]:
+        """The shard of an example's text, its first token there, and the one after its last."""
+        row = int(np.atleast_1d(self.example_rows[self._positions[example_id]])[text])
         begin, end = (int(offset) for offset in self.row_offsets[row : row + 2])
         number = int(np.searchsorted(self._starts, begin, side="right")) - 1
         first = int(self._starts[number])

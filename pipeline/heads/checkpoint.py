@@ -44,8 +44,10 @@ def load_head(folder: Path, *, device: torch.device) -> tuple[Head, dict[str, An
         label_type = settings.label_type(record.learns.column_kind)
         labels, width = description["labels"], description["width"]
         check_tags(labels, label_type.scheme)
-        tensors = read_weights(weights, weight_shapes(settings, label_type, labels, width=width))
-        head = Head.build(settings, label_type, labels, width=width)
+        apart = record.pairs_apart
+        shapes = weight_shapes(settings, label_type, labels, width=width, pairs_apart=apart)
+        tensors = read_weights(weights, shapes)
+        head = Head.build(settings, label_type, labels, width=width, pairs_apart=apart)
         head.load_state_dict(tensors)
     except FileNotFoundError:
         raise StoreError(f"{weights}: no such file; run `dvc repro` or `dvc pull`") from None

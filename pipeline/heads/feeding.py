@@ -41,11 +41,11 @@ class StatesSource(ABC):
 
 @dataclass(frozen=True)
 class HeadBatch:
-    """A batch of texts, besides their states.
+    """A batch of examples, besides their states.
 
     Attributes:
-        members: (batch,) int64 indices of the texts.
-        tokens: layout of their tokens.
+        members: (batch,) int64 indices of the examples.
+        tokens: layout of their tokens; of pairs apart, of 2 x batch texts.
         words: where their words stand, for tasks on words.
         targets: what is to be learnt of them; empty where nothing is.
     """
@@ -73,7 +73,7 @@ class HeadBatch:
             device: where the head is.
             targets: of all texts, where there are any.
         """
-        lengths = inputs.lengths[members]
+        lengths = inputs.lengths_of(members)
         words = None
         if inputs.words is not None:
             words = lay_out_words([inputs.words[member] for member in members], lengths).to(device)
@@ -122,5 +122,5 @@ def feed(
     device = staging.device
     made = (HeadBatch.of(head, inputs, members, device, targets) for members in chosen)
     ready = staging(made, lambda batch: batch.parts)
-    rows = (inputs.rows[members] for members in ahead)
+    rows = (inputs.rows_of(members) for members in ahead)
     return zip(ready, states.read_in_turn(rows, device), strict=True)

@@ -17,6 +17,7 @@ from pipeline.heads.gold_paths import GoldPaths
 from pipeline.heads.layer_mix import LayerMix
 from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, pack_batch
+from pipeline.heads.pairs import join_pairs, joined_size
 from pipeline.heads.pooling import AttentionPooling, pool
 from pipeline.heads.recurrent import RecurrentNetwork
 from pipeline.heads.settings import HeadSettings, RecurrentSettings
@@ -38,6 +39,8 @@ class Head(nn.Module):
         pooling: for labels on texts; see ``pipeline.heads.pooling``.
         subwords: for labels on words: ``first``, ``last`` or ``mean`` of a word's tokens.
         crf: whether neighbouring labels are decided together.
+        pairs_apart: whether examples are pairs of texts, each read by itself and the two compared
+            (``pipeline.heads.pairs``); for labels on texts.
     """
 
     target_mean: Tensor
@@ -55,6 +58,7 @@ class Head(nn.Module):
         pooling: str | None = None,
         subwords: str | None = None,
         crf: bool = False,
+        pairs_apart: bool = False,
     ) -> None:
         super().__init__()
         self.label_type = label_type
@@ -74,7 +78,9 @@ class Head(nn.Module):
         )
         size = self.recurrent.output_size
         self.attention = AttentionPooling(size) if pooling == "attention" else None
-        self.output = BatchInvariantLinear(size, label_type.outputs(names))
+        self.pairs_apart = pairs_apart
+        read = joined_size(size) if pairs_apart else size
+        self.output = BatchInvariantLinear(read, label_type.outputs(names))
         self.crf = None
         if crf:
             self.crf = LinearChainCRF(len(names), allowed_sequences(self.names, label_type.scheme))
@@ -86,11 +92,18 @@ class Head(nn.Module):
 
     @classmethod
     def build(
-        cls, settings: HeadSettings, label_type: LabelType, names: Sequence[str], *, width: int
+        cls,
+        settings: HeadSettings,
+        label_type: LabelType,
+        names: Sequence[str],
+        *,
+        width: int,
+        pairs_apart: bool = False,
     ) -> Head:
         """A head with random weights, drawn from torch's global generator.
 
-        This is where settings are taken apart.
+        This is where settings are taken apart. How pairs are read is none of them: the features
+        decide it.
         """
         return cls(
             label_type,
@@ -102,6 +115,7 @@ class Head(nn.Module):
             pooling=settings.pooling,
             subwords=settings.subwords,
             crf=bool(settings.crf),
+            pairs_apart=pairs_apart,
         )
 
     def forward(
@@ -111,7 +125,8 @@ class Head(nn.Module):
 
         Args:
             tokens: (tokens, layers * width) float32, the layers side by side.
-            batch: the layout of the sequences.
+            batch: the layout of the sequences; of pairs apart, twice as many, the two texts of each
+                pair one after the other.
             words: where their words stand, for token classification.
 
         Returns:
@@ -124,6 +139,8 @@ class Head(nn.Module):
             outputs = pool(self.recurrent, tokens, batch, self.pooling, self.attention)
         else:
             outputs = self.recurrent(tokens, batch)
+        if self.pairs_apart:
+            outputs = join_pairs(outputs)
         outputs = self._drop(outputs, batch, per_token=words is not None)
         if words is not None:
             outputs = read_words(outputs, words, self.subwords)
@@ -136,7 +153,8 @@ class Head(nn.Module):
         """Logits of a padded batch, for use beside other PyTorch code.
 
         Args:
-            hidden: (batch, tokens, layers * width) float32.
+            hidden: (batch, tokens, layers * width) float32; of pairs apart, (2 * batch, ...), the
+                two texts of each pair one after the other.
             mask: (batch, tokens) bool, ``True`` at real tokens, which come first in each row.
 
         Returns:

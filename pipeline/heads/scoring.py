@@ -63,7 +63,7 @@ def logits_of(
         members: indices of the texts.
     """
     batch = HeadBatch.of(head, inputs, members, device)
-    tokens = states.read(inputs.rows[members]).to(device)
+    tokens = states.read(inputs.rows_of(members)).to(device)
     return head(tokens, batch.tokens, batch.words), batch.words
 
 
@@ -87,7 +87,7 @@ def score(
     head.eval()
     advice = "while texts are scored; close what else uses the GPU, or set ICEHOUSE_DEVICE=cpu"
     with exact_float32(), naming_what_to_lower(device, advice):
-        batches = _scoring_batches(head, inputs.lengths, device)
+        batches = _scoring_batches(head, inputs.tokens, device)
         for batch, tokens in feed(
             head, states, inputs, batches, Staging(device, ahead=_BATCHES_AHEAD), targets
         ):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.core.reading import open_regular
 from pipeline.core.tensor_header import TensorEntry, read_tensor_header
+from pipeline.heads.pairs import joined_size
 from pipeline.heads.recurrent import parameter_shapes
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.label_type import LabelType
@@ -25,7 +26,12 @@ _FLOAT32_BYTES = 4
 
 
 def weight_shapes(
-    settings: HeadSettings, label_type: LabelType, labels: Sequence[str], *, width: int
+    settings: HeadSettings,
+    label_type: LabelType,
+    labels: Sequence[str],
+    *,
+    width: int,
+    pairs_apart: bool = False,
 ) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of a head's weights, one at a time and without the head.
 
@@ -53,7 +59,9 @@ def weight_shapes(
     outputs = label_type.outputs(labels)
     if outputs < 1:
         raise ValueError("there are no labels")
-    yield "output.weight", (outputs, size)
+    if pairs_apart and settings.on_words:
+        raise ValueError("labels are of words, and texts are pairs")
+    yield "output.weight", (outputs, joined_size(size) if pairs_apart else size)
     yield "output.bias", (outputs,)
     if settings.crf:
         yield "crf.transitions", (len(labels), len(labels))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import DataError, EncoderError
-from pipeline.corpus.texts import Text, parts
+from pipeline.corpus.texts import Text, TextPair, parts
 from pipeline.encoder.inspection import require_loadable
 from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.encoder.windows import encode_rows
@@ -40,7 +40,8 @@ class Answers:
         rows: one per text, in order, as ``LabelType.answer`` gives them; of a head
             that tags words, with the ``words`` of a raw text as character offsets, and of one that
             tags entities with ``entities``.
-        cut: how many texts were longer than the encoder reads, and were cut.
+        cut: how many texts were longer than the encoder reads, and were cut; of a pair that is read
+            apart, each counts.
     """
 
     rows: list[dict[str, Any]]
@@ -122,13 +123,17 @@ class Predictor:
 
         Raises:
             DataError: a text is too long, and the features that the head was trained on call that
-                an error; or the head reads words and is given a pair; or a text has states that
-                the features' ``storage_dtype`` does not hold.
+                an error; or the head reads words and is given a pair, or reads pairs apart and is
+                given none; or a text has states that the features' ``storage_dtype`` does not hold.
         """
         label_type = self.head.label_type
         names = names or [f"text {number}" for number in range(1, len(texts) + 1)]
         given = [self._as_read(text, name) for text, name in zip(texts, names, strict=True)]
-        rows = self._tokenizer([text for text, _ in given])
+        read = [text for text, _ in given]
+        if self.head.pairs_apart:
+            read = [part for text in read for part in parts(text)]
+            names = [name for name in names for _ in range(2)]
+        rows = self._tokenizer(read)
         for row, name in zip(rows, names, strict=True):
             self._refuse(row, name)
         words: list[Words] | None = None
@@ -143,6 +148,11 @@ class Predictor:
         return Answers(placed, sum(row.full_length > row.length for row in rows))
 
     def _as_read(self, text: Text, name: str) -> tuple[Text, list[Span] | None]:
+        if self.head.pairs_apart and not isinstance(text, TextPair):
+            raise DataError(
+                f"{name}: the head compares two texts and is given one; give it pairs, JSON Lines "
+                "with 'text' and 'text_b' (from Python, TextPair)"
+            )
         if not self.head.label_type.on_words or isinstance(text, tuple):
             return text, None
         if not isinstance(text, str):
@@ -176,12 +186,13 @@ class Predictor:
                     f"{self._recipe.storage_dtype}; train on features with storage_dtype: float32"
                 )
         lengths = np.array([row.length for row in rows], np.int64)
-        inputs = Inputs(np.arange(len(rows)), lengths, words)
+        shape = (-1, 2) if self.head.pairs_apart else (-1,)
+        inputs = Inputs(np.arange(len(rows)).reshape(shape), lengths.reshape(shape), words)
         results: dict[int, Outputs] = {}
         for batch, logits in score(self.head, states, inputs, device=self._device):
             found = outputs_of(self.head, logits, batch.words)
             results.update(zip(batch.members.tolist(), found, strict=True))
-        return [results[number] for number in range(len(rows))]
+        return [results[number] for number in range(len(inputs.rows))]
 
     def _with_places(
         self, found: dict[str, Any], given: Text, read: Text, spans: list[Span] | None

@@ -19,7 +19,10 @@ Vectors = npt.NDArray[np.float32]
 
 
 def text_vectors(features: Features, layers: Sequence[int], split: Split) -> Vectors:
-    """(examples, layers * width) float32: the mean of each text's tokens, special ones included."""
+    """(examples, layers * width) float32: the mean of each text's tokens, special ones included.
+
+    Of pairs apart, (examples, 4 * layers * width + 1): the means of both texts, joined.
+    """
     offsets = features.row_offsets
     rows, place = np.unique(split.rows, return_inverse=True)
     means = np.empty((len(rows), features.width * len(layers)), np.float32)
@@ -29,7 +32,8 @@ def text_vectors(features: Features, layers: Sequence[int], split: Split) -> Vec
         for position in inside:
             first, last = offsets[rows[position]] - begin, offsets[rows[position] + 1] - begin
             means[position, columns] = states[first:last].mean(0, dtype=np.float64)
-    return means[place.reshape(-1)]
+    vectors = means[place.reshape(-1)]
+    return _join_pairs(vectors) if split.pairs_apart else vectors
 
 
 def word_vectors(features: Features, layers: Sequence[int], split: Split) -> Vectors:
@@ -46,6 +50,19 @@ def word_vectors(features: Features, layers: Sequence[int], split: Split) -> Vec
         inside = np.flatnonzero((tokens >= begin) & (tokens < begin + len(states)))
         vectors[inside, columns] = states[tokens[inside] - begin]
     return vectors
+
+
+def _join_pairs(vectors: Vectors) -> Vectors:
+    """(pairs, 4 * size + 1) float32: u, v, abs(u - v), u * v and their cosine, as heads join them.
+
+    Args:
+        vectors: (2 * pairs, size), the two of each pair one after the other.
+    """
+    u, v = vectors[::2], vectors[1::2]
+    lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
+    product = u * v
+    cosine = product.sum(1) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return np.concatenate([u, v, np.abs(u - v), product, cosine[:, None]], 1)
 
 
 def _shards(

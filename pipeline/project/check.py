@@ -62,6 +62,12 @@ def check_params(params: ParamsFile, *, features_root: Path) -> Tables:
     for name, row in tables.features.items():
         _refers(params, ("features", name, "corpus"), row.corpus, tables.corpora)
         _refers(params, ("features", name, "encoder"), row.encoder, tables.encoders)
+        if row.pairs == "apart" and tables.corpora[row.corpus].text_b is None:
+            raise params.error(
+                ("features", name, "pairs"),
+                f"corpora.{row.corpus} has no pairs of texts to read apart: give it a text_b, or "
+                "leave out pairs",
+            )
         _check_kept_layers(params, name, row, depths[row.encoder])
     for name, head in tables.heads.items():
         _refers(params, ("heads", name, "corpus"), head.corpus, tables.corpora)

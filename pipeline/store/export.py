@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.core.files import atomic_file, canonical_json
 from pipeline.features import layout
 from pipeline.features.reader import Features
+from pipeline.store.writer import write_example_rows
 
 
 def export_features(
@@ -46,7 +47,7 @@ def export_features(
         file.attrs["texts_sha256"] = features.manifest.texts_sha256
         ids = np.array(features.example_ids, object)
         file.create_dataset(layout.EXAMPLES_ID, data=ids, dtype=h5py.string_dtype())
-        file.create_dataset(layout.EXAMPLES_ROW, data=features.example_rows)
+        write_example_rows(file, features.example_rows)
         file.create_dataset(layout.ROWS_OFFSETS, data=features.row_offsets)
         file.create_dataset(layout.ROWS_KEYS, data=features.per_row(layout.ROW_KEYS))
         for name in layout.PER_TOKEN:

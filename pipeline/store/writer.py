@@ -54,13 +54,14 @@ def index_file(
     """The bytes of ``features.h5``: the example table, and virtual datasets over the shards.
 
     A missing shard reads as NaN (states) or -9 (whole numbers): HDF5 does not say so itself.
+    ``example_rows`` is (examples,), or (examples, 2) where the texts of pairs are apart.
     """
     with HDF5Image(layout.TYPE_INDEX_FILE) as writer:
         file = writer.hdf5
         file.create_dataset(
             layout.EXAMPLES_ID, data=np.array(example_ids, object), dtype=h5py.string_dtype()
         )
-        file.create_dataset(layout.EXAMPLES_ROW, data=example_rows)
+        write_example_rows(file, example_rows)
         file.create_dataset(layout.ROWS_OFFSETS, data=row_offsets)
         file.create_dataset(layout.ROWS_KEYS, data=row_keys)
         for name, (shape, dtype_) in layout.PER_TOKEN.items():
@@ -69,6 +70,17 @@ def index_file(
             source = layout.layer_file(layer)
             _virtual(file, layout.layer_path(layer), shards, source, layout.HIDDEN, (width,), dtype)
         return writer.image()
+
+
+def write_example_rows(file: h5py.File, example_rows: npt.NDArray[np.int64]) -> None:
+    """Writes the rows of examples, (examples,), or (examples, 2) where pairs are apart."""
+    if example_rows.ndim == 1:
+        file.create_dataset(layout.EXAMPLES_ROW, data=example_rows)
+        return
+    for name, rows in zip(
+        (layout.EXAMPLES_ROW, layout.EXAMPLES_ROW_B), example_rows.T, strict=True
+    ):
+        file.create_dataset(name, data=np.ascontiguousarray(rows))
 
 
 def _virtual(

@@ -57,6 +57,11 @@ class LabelledDataset:
     splits: dict[str, Split]
     report: dict[str, dict[str, int]]
 
+    @property
+    def pairs_apart(self) -> bool:
+        """Whether examples are pairs, each text a row of its own."""
+        return self.splits["train"].pairs_apart
+
 
 def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> LabelledDataset:
     """Align one label column with the rows of features of the same texts.
@@ -68,8 +73,8 @@ def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> 
 
     Raises:
         StoreError: the features are of other texts than the labels.
-        DataError: a row's words are not as many as its tags, or rows are in folds (``by_fold``
-            gives what each run learns from).
+        DataError: a row's words are not as many as its tags, or labels are of words and the texts
+            of pairs are apart, or rows are in folds (``by_fold`` gives what each run learns from).
         TrainingError: a split is empty, or training has one label only.
     """
     if features.manifest.texts_sha256 != labels.texts_sha256:
@@ -79,6 +84,11 @@ def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> 
         )
     if not features.are_of(labels.ids):
         raise StoreError(f"{features.folder}: its examples are not those of the labels")
+    if label_type.on_words and features.pairs_apart:
+        raise DataError(
+            f"{features.folder}: its pairs of texts are apart, and labels are of words; "
+            "labels of words need texts that are words"
+        )
     require_splits(labels)
     members = {
         name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -59,6 +59,7 @@ class HeadRecord(Record):
         data: what became of the examples.
         texts_sha256: of the corpus's texts.
         recipe: of the features.
+        pairs: ``apart`` of a head that is given pairs, each text a row of its own.
         torch: version that trained it.
     """
 
@@ -79,7 +80,13 @@ class HeadRecord(Record):
     data: dict[str, Any] = Field(default_factory=dict)
     texts_sha256: str = ""
     recipe: dict[str, Any] = Field(default_factory=dict)
+    pairs: Literal["apart"] | None = None
     torch: str = ""
+
+    @property
+    def pairs_apart(self) -> bool:
+        """Whether it reads pairs, each text a row of its own."""
+        return self.pairs == "apart"
 
     @property
     def learns(self) -> LabelType:

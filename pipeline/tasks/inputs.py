@@ -13,14 +13,34 @@ from pipeline.tasks.words import Words
 
 @dataclass(frozen=True)
 class Inputs:
-    """Texts as a head reads them, besides their states.
+    """Examples as a head reads them, besides their states.
 
     Attributes:
-        rows: (texts,) int64, each text's row of the states.
-        lengths: (texts,) int64, tokens of each row.
-        words: the words of each text, for tasks on words.
+        rows: (examples,) int64, each example's row of the states; of pairs whose texts are rows of
+            their own, (examples, 2).
+        lengths: of the same shape, tokens of each row.
+        words: the words of each example, for tasks on words.
     """
 
     rows: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
     words: Sequence[Words] | None
+
+    @property
+    def pairs_apart(self) -> bool:
+        """Whether examples are pairs, each text a row of its own."""
+        return self.rows.ndim == 2
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int64]:
+        """(examples,) int64: tokens of each, of both texts where pairs are apart."""
+        tokens: npt.NDArray[np.int64] = self.lengths.reshape(len(self.lengths), -1).sum(1)
+        return tokens
+
+    def rows_of(self, members: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(texts,) int64: rows of some examples; of pairs apart, those of both texts in turn."""
+        return self.rows[members].ravel()
+
+    def lengths_of(self, members: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """(texts,) int64: tokens of each of ``rows_of``."""
+        return self.lengths[members].ravel()

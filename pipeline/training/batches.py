@@ -19,7 +19,7 @@ _STRETCH_TOKENS = 1 << 15
 
 def epoch_batches(
     rows: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int64],
+    tokens: npt.NDArray[np.int64],
     *,
     batch_size: int,
     rng: np.random.Generator,
@@ -28,17 +28,19 @@ def epoch_batches(
     """Yields one epoch's batches: every example once, as indices.
 
     Args:
-        rows: (examples,) where each example's states stand in the store, by order.
-        lengths: (examples,) its tokens.
+        rows: (examples,), or (examples, 2) of pairs apart: where each example's states stand in the
+            store, by order.
+        tokens: (examples,) of each.
         batch_size: examples per batch.
         rng: decides the order.
         read_ahead: told the rows of the next block when one begins.
     """
-    blocks = shuffled_blocks(rows, lengths, rng)
+    places = rows if rows.ndim == 1 else rows[:, 0]
+    blocks = shuffled_blocks(places, tokens, rng)
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         if following is not None:
             read_ahead(rows[following])
-        yield from training_batches(block, lengths, batch_size=batch_size, rng=rng)
+        yield from training_batches(block, tokens, batch_size=batch_size, rng=rng)
 
 
 def shuffled_blocks(

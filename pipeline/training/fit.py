@@ -175,7 +175,13 @@ def train_seed(
 def new_head(inputs: HeadInputs) -> Head:
     """A head with random weights, drawn from torch's global generator."""
     dataset = inputs.dataset
-    head = Head.build(inputs.settings, dataset.label_type, dataset.names, width=inputs.width)
+    head = Head.build(
+        inputs.settings,
+        dataset.label_type,
+        dataset.names,
+        width=inputs.width,
+        pairs_apart=dataset.pairs_apart,
+    )
     if moments := dataset.label_type.centre_and_scale(dataset.splits["train"].gold):
         head.target_mean.fill_(moments[0])
         head.target_scale.fill_(moments[1])
@@ -232,6 +238,7 @@ def _description(
         "dev_score": trained.best.dev_score,
         "parameters": sum(parameter.numel() for parameter in trained.head.parameters()),
         "data": inputs.dataset.report,
+        **({"pairs": "apart"} if inputs.dataset.pairs_apart else {}),
     }
 
 

@@ -85,7 +85,7 @@ def train(
         losses = _Losses(number, steps_ahead(device), on_step)
         batches = epoch_batches(
             train_split.rows,
-            train_split.lengths,
+            train_split.tokens,
             batch_size=settings.batch_size,
             rng=np.random.default_rng([seed, number]),
             read_ahead=read_ahead,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from conftest import random_sentences
 from dvc_project import Project
 from import_graph import ROOT
-from pipelines import BEASTS, extracted, labelled, prepared
+from pipelines import BEASTS, extracted, labelled, labelled_pairs, prepared, prepared_pairs
 
 import icehouse
 from pipeline.corpus.storage import read_texts
@@ -78,6 +79,28 @@ def test_every_task_is_fitted_scored_saved_loaded_and_asked(
     for row in rows:
         own = {key: value for key, value in row.items() if key not in ("id", "split")}
         assert found[row["id"]].items() >= own.items()
+
+
+def test_pairs_apart_are_fitted_and_asked(tiny_encoder: Path, tmp_path: Path) -> None:
+    examples = [*labelled_pairs(), *(replace(one, id=f"{one.id} too") for one in labelled_pairs())]
+    folder = prepared_pairs(tmp_path, examples)
+    extracted(folder, tiny_encoder, pairs="apart")
+    features = icehouse.open_features(folder / "features")
+    head = icehouse.Head(task="regression", **QUICK).fit(features, labels_of(folder, "size"))
+    split_of = {row["id"]: row["split"] for rows in head.predictions.values() for row in rows}
+    assert len(split_of) > 20
+    for name, split in split_of.items():
+        assert split_of[name.removesuffix(" too")] == split, "equal pairs stay together"
+    texts = dict(read_texts(folder / "texts"))
+    head.save(tmp_path / "mine")
+    loaded = icehouse.load(tmp_path / "mine")
+    (rows,) = head.predictions.values()
+    pairs = [texts[row["id"]] for row in rows]
+    assert all(isinstance(pair, icehouse.TextPair) for pair in pairs)
+    answers = loaded.predict(pairs, encoder=tiny_encoder)
+    assert [answer["value"] for answer in answers] == [row["value"] for row in rows]
+    with pytest.raises(icehouse.IcehouseError, match="text 1: the head compares two texts"):
+        loaded.predict(["one"], encoder=tiny_encoder)
 
 
 def test_labels_may_be_of_some_texts_and_a_split_given(folder: Path) -> None:

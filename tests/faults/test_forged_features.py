@@ -270,6 +270,8 @@ MANIFESTS: dict[str, Any] = {
     "a shard has more": _in_shard(path="/etc"),
     "two shards are one": lambda content: content["shards"].append(content["shards"][0]),
     "more": _with(code="evil.py"),
+    "pairs are together": _with(pairs="together"),
+    "pairs are nothing": _with(pairs=None),
     "no width": _without("width"),
     "no recipe": _without("recipe"),
     "recipe is a list": _with(recipe=[]),

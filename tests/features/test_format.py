@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import random_sentences
 from import_graph import ROOT
-from pipelines import extracted, labelled, prepared
+from pipelines import extracted, labelled, prepared, prepared_pairs
 from tracked import flip
 
 from pipeline.core.errors import StoreError
@@ -44,6 +44,26 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def features(corpus: Path, tiny_encoder: Path) -> Path:
     return extracted(corpus, tiny_encoder)
+
+
+@pytest.fixture(scope="module")
+def apart(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of pairs whose texts are rows of their own."""
+    return extracted(prepared_pairs(tmp_path_factory.mktemp("apart")), tiny_encoder, pairs="apart")
+
+
+def rewritten(features: Path, folder: Path, **changes: Any) -> Path:
+    """A copy whose manifest has other values, and the right digest of itself."""
+    copy = folder / "features"
+    shutil.copytree(features, copy)
+    content = {**manifest(features), **changes}
+    content = {key: value for key, value in content.items() if value is not ...}
+    del content["manifest_sha256"]
+    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    (copy / "manifest.json").unlink()
+    signed = canonical_json({**content, "manifest_sha256": digest}) + "\n"
+    (copy / "manifest.json").write_text(signed, encoding="utf-8")
+    return copy
 
 
 def manifest(features: Path) -> dict[str, Any]:
@@ -166,6 +186,18 @@ def test_m4_the_recipe_holds_what_decides_values_and_nothing_else(features: Path
     }
 
 
+@pytest.mark.parametrize("pairs", [None, "together", True, ["apart"], ""])
+def test_m7_pairs_are_apart_or_not_named(
+    features: Path, apart: Path, tmp_path: Path, pairs: object
+) -> None:
+    assert manifest(apart)["pairs"] == "apart"
+    assert "pairs" not in manifest(features)
+    assert "pairs" not in manifest(apart)["recipe"]
+    assert (open_features(apart).pairs_apart, open_features(features).pairs_apart) == (True, False)
+    with pytest.raises(StoreError, match=r"manifest\.json: is damaged"):
+        open_features(rewritten(apart, tmp_path, pairs=pairs))
+
+
 def test_t1_token_files_hold_all_datasets(features: Path) -> None:
     for entry, shard in zip(manifest(features)["shards"], shards(features), strict=True):
         rows, tokens = entry["rows"], entry["tokens"]
@@ -233,6 +265,33 @@ def test_e1_rows_are_numbered_as_the_corpus_first_has_them(features: Path) -> No
     first = list(dict.fromkeys(rows.tolist()))
     assert first == list(range(len(first)))
     assert len(first) <= 90
+
+
+def test_e1_rows_of_pairs_are_numbered_first_text_before_second(apart: Path) -> None:
+    opened = open_features(apart)
+    rows = opened.example_rows
+    assert rows.shape == (121, 2)
+    first = list(dict.fromkeys(rows.ravel().tolist()))
+    assert first == list(range(len(opened.row_offsets) - 1))
+    assert len(first) <= 60
+    assert rows[-1, 0] == rows[-1, 1], "a text that is paired with itself is one row"
+
+
+def test_e5_the_rows_of_second_texts_are_there_where_pairs_are_apart(
+    features: Path, apart: Path, tmp_path: Path
+) -> None:
+    rows = open_features(apart).example_rows
+    with h5py.File(apart / "features.h5") as file:
+        assert set(file["examples"]) == {"id", "row", "row_b"}
+        for column, name in enumerate(("row", "row_b")):
+            assert file["examples"][name].dtype == np.int64
+            assert file["examples"][name][()].tolist() == rows[:, column].tolist()
+    with h5py.File(features / "features.h5") as file:
+        assert set(file["examples"]) == {"id", "row"}
+    for name, folder, pairs in (("more", features, "apart"), ("fewer", apart, ...)):
+        copy = rewritten(folder, tmp_path / name, pairs=pairs)
+        with pytest.raises(StoreError, match="not as many rows as the manifest says"):
+            _ = open_features(copy).example_rows
 
 
 def test_e2_virtual_datasets_follow_the_folder(features: Path, tmp_path: Path) -> None:

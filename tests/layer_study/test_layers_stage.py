@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import seqeval.metrics
+import torch
 from click.testing import CliRunner, Result
 from import_graph import ROOT
-from pipelines import extracted, head_settings, prepared
+from pipelines import extracted, head_settings, prepared, prepared_pairs
 from ruamel.yaml import YAML
 
 from pipeline.corpus.storage import Labels, read_labels, read_texts
@@ -90,6 +91,32 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "studies" / f"{name}_layers" / "study.json"
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def test_layers_are_compared_on_pairs_apart(tiny_encoder: Path, tmp_path: Path) -> None:
+    folder = prepared_pairs(tmp_path)
+    features = open_features(extracted(folder, tiny_encoder, pairs="apart"))
+    labels = read_labels(folder / "labels", "size")
+    control = control_labels(labels, None)
+    found = {
+        selection: predict_selection(
+            selection,
+            head_settings("regression", training=TRAINING),
+            seeds=(5,),
+            labels=labels,
+            control=control,
+            features=features,
+            random_init=None,
+            hash_cache=HashCache(),
+            device=torch.device("cpu"),
+        )
+        for selection in layer_selections(features)
+    }
+    summary = summarise(found, labels, control, task="regression", metric="spearman")
+    assert list(summary["dev"]) == ["layer 2", "layer 3", "mix"]
+    for row in summary["dev"].values():
+        for who in ("head", "probe"):
+            assert row[who]["score"] > 0.6 > row[who]["control"]
 
 
 def test_a_study_of_words_has_every_layer_control_and_floor(

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipelines import extracted, fit, head_settings, many_beasts, prepared
+from pipelines import extracted, fit, head_settings, many_beasts, prepared, prepared_pairs
 
 from pipeline.core.errors import DataError, EncoderError
 from pipeline.corpus.storage import read_texts
@@ -86,6 +86,50 @@ def test_answers_equal_the_predictions_of_training_in_any_order(
                 name: expected[example].get(name) for name in ANSWERS
             }
     assert cut > 0, "some texts were cut, as in extraction"
+
+
+@pytest.mark.parametrize("pairs", ["apart", "together"])
+@pytest.mark.parametrize(
+    ("task", "changes"),
+    [
+        ("sequence_classification", {"pooling": "attention", "recurrent": {"hidden_size": 23}}),
+        ("multilabel_classification", {}),
+        ("regression", {"pooling": "mean", "layers": (2, -1), "combine": "mix"}),
+    ],
+)
+@pytest.mark.parametrize("long_texts", [{"max_length": 24}, {"max_length": 24, "stride": 4}])
+def test_answers_of_pairs_equal_the_predictions_of_training(
+    pairs: str,
+    task: str,
+    changes: dict[str, Any],
+    long_texts: dict[str, int],
+    tiny_encoder: Path,
+    tmp_path: Path,
+) -> None:
+    how = "window" if "stride" in long_texts else "truncate"
+    if (how, pairs) == ("window", "together"):
+        long_texts = {"max_length": 48, "stride": 1}
+    corpus = prepared_pairs(tmp_path / "corpus")
+    extracted(
+        corpus, tiny_encoder, storage_dtype="float16", pairs=pairs, long_texts=how, **long_texts
+    )
+    expected = {row["id"]: row for row in trained(corpus, tmp_path / "head", task, **changes)}
+    texts = dict(read_texts(corpus / "texts"))
+    predictor = Predictor.of_folder(tmp_path / "head", tiny_encoder, device=CPU)
+    ids = list(expected)
+    random.Random(3).shuffle(ids)  # noqa: S311
+    for count in (1, 7, len(ids)):
+        answers = predictor([texts[example] for example in ids[:count]])
+        for example, row in zip(ids, answers.rows, strict=False):
+            assert {name: row.get(name) for name in ANSWERS} == {
+                name: expected[example].get(name) for name in ANSWERS
+            }
+        assert len(answers.rows) == count
+    assert answers.cut > 0 if how == "truncate" else answers.cut == 0
+    if pairs == "apart":
+        for text in ("a text alone", ("words",)):
+            with pytest.raises(DataError, match="line 2: the head compares two texts"):
+                predictor([texts[ids[0]], text], ["line 1", "line 2"])
 
 
 @settings(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import random_sentences
-from pipelines import extracted, labelled, prepared
+from pipelines import extracted, labelled, prepared, prepared_pairs
 
 from pipeline.corpus.storage import read_labels
 from pipeline.features.reader import Features, open_features
@@ -48,6 +48,27 @@ def test_texts_are_means_of_all_their_tokens(folder: Path, layers: list[int]) ->
         for example, vector in zip(split.ids, vectors, strict=True):
             expected = [features.states(example, layer=layer).mean(0) for layer in layers]
             assert vector == pytest.approx(np.concatenate(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
+def test_pairs_apart_are_the_means_of_both_texts_joined(
+    tiny_encoder: Path, tmp_path: Path, layers: list[int]
+) -> None:
+    extracted(prepared_pairs(tmp_path), tiny_encoder, pairs="apart")
+    features, data = aligned(tmp_path, "size")
+    for split in data.splits.values():
+        vectors = text_vectors(features, layers, split)
+        assert vectors.dtype == np.float32
+        for example, vector in zip(split.ids, vectors, strict=True):
+            u, v = (
+                np.concatenate(
+                    [features.states(example, layer=layer, text=text).mean(0) for layer in layers]
+                )
+                for text in (0, 1)
+            )
+            cosine = u @ v / np.sqrt((u @ u) * (v @ v))
+            expected = np.concatenate([u, v, np.abs(u - v), u * v, [cosine]])
+            assert vector == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])

@@ -74,6 +74,16 @@ def test_a_corpus_of_pairs_is_valid(check: Callable[[Any], Result]) -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_pairs_are_read_apart_where_there_are_pairs(check: Callable[[Any], Result]) -> None:
+    params = changed("corpora.news.text_b", "summary")
+    params["features"]["news"]["pairs"] = "apart"
+    result = check(params)
+    assert result.exit_code == 0, result.output
+    result = check(changed("features.news.pairs", "apart"))
+    assert result.exit_code == 2
+    assert "features.news.pairs: corpora.news has no pairs of texts to read apart" in result.stderr
+
+
 def test_a_corpus_in_three_folds_is_valid(check: Callable[[Any], Result]) -> None:
     result = check(changed("corpora.news.split", {"folds": 3}))
     assert result.exit_code == 0, result.output

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
-from pipelines import extracted, head_settings, prepared
+from pipelines import extracted, head_settings, prepared, prepared_pairs
 from ruamel.yaml import YAML
 
 yaml = YAML(typ="rt")
@@ -27,22 +27,29 @@ SWEEP: dict[str, Any] = {
 }
 
 
-def make_study_project(folder: Path, encoder: Path, **changes: Any) -> Path:
+def make_study_project(
+    folder: Path, encoder: Path, *, pairs_apart: bool = False, **changes: Any
+) -> Path:
     """A project with labels and features of one corpus, a head and a sweep."""
-    extracted(prepared(folder / "made"), encoder)
+    if pairs_apart:
+        extracted(prepared_pairs(folder / "made"), encoder, pairs="apart")
+    else:
+        extracted(prepared(folder / "made"), encoder)
     for kind, name in (("labels", "labels"), ("features", "features"), ("text", "texts")):
         (folder / "data" / kind).mkdir(parents=True)
         target = "f" if kind == "features" else "c"
         (folder / "made" / name).rename(folder / "data" / kind / target)
-    write_params(folder, **changes)
+    task = "regression" if pairs_apart else "token_classification"
+    write_params(folder, task=task, **changes)
     return folder
 
 
-def write_params(folder: Path, **changes: Any) -> None:
+def write_params(folder: Path, *, task: str = "token_classification", **changes: Any) -> None:
     """Writes the parameters, the sweep's row changed."""
-    head = head_settings("token_classification").model_dump(mode="json")
-    head["training"]["metric"] = "word_accuracy"
-    del head["pooling"]
+    head = head_settings(task).model_dump(mode="json")
+    if head["pooling"] is None:
+        head["training"]["metric"] = "word_accuracy"
+    head = {name: value for name, value in head.items() if value is not None or name == "training"}
     content = {
         "encoders": {},
         "corpora": {},

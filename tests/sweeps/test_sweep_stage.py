@@ -40,6 +40,19 @@ def trials_csv(folder: Path) -> bytes:
     return (folder / "studies" / "search" / "trials.csv").read_bytes()
 
 
+def test_heads_on_pairs_apart_are_swept(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_study_project(tmp_path, tiny_encoder, pairs_apart=True, trials=3)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FEATURE_STORE", str(folder / ".features"))
+    result = run_sweep()
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(trials_csv(folder).decode().splitlines()))
+    assert len(rows) == 3
+    assert {row["state"] for row in rows} <= {"complete", "pruned"}
+
+
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     # A shell's background job ignores Ctrl-C, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
