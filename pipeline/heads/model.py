@@ -18,7 +18,7 @@ from pipeline.heads.layer_mix import LayerMix
 from pipeline.heads.linear import BatchInvariantLinear
 from pipeline.heads.packing import PackedBatch, pack_batch
 from pipeline.heads.pairs import join_pairs, joined_size
-from pipeline.heads.pooling import AttentionPooling, pool
+from pipeline.heads.pooling import AttentionPooling, pool, pooled_size
 from pipeline.heads.recurrent import RecurrentNetwork
 from pipeline.heads.settings import HeadSettings, RecurrentSettings
 from pipeline.heads.targets import Targets
@@ -79,7 +79,8 @@ class Head(nn.Module):
         size = self.recurrent.output_size
         self.attention = AttentionPooling(size) if pooling == "attention" else None
         self.pairs_apart = pairs_apart
-        read = joined_size(size) if pairs_apart else size
+        read = pooled_size(self.pooling, size)
+        read = joined_size(read) if pairs_apart else read
         self.output = BatchInvariantLinear(read, label_type.outputs(names))
         self.crf = None
         if crf:

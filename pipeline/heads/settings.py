@@ -13,7 +13,7 @@ from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.registry import Task, label_type_for, label_types_of_task
 
 Combine = Literal["concat", "mix"]
-Pooling = Literal["cls", "last", "mean", "max", "attention"]
+Pooling = Literal["cls", "last", "mean", "max", "mean_max", "attention"]
 Subwords = Literal["first", "last", "mean"]
 
 AUTO: Final = "auto"
@@ -130,7 +130,7 @@ class HeadSettings(Section):
                 )
         else:
             if self.pooling is None:
-                raise ValueError(f"{self.task} needs 'pooling': cls, last, mean, max or attention")
+                raise ValueError(f"{self.task} needs 'pooling': cls, last, mean, max, mean_max or attention")
             if (self.subwords, self.crf) != (None, None) or self.scheme not in (None, AUTO):
                 raise ValueError("'subwords', 'scheme' and 'crf' are for token_classification")
         return self

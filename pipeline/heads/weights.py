@@ -13,6 +13,7 @@ from torch import Tensor
 from pipeline.core.reading import open_regular
 from pipeline.core.tensor_header import TensorEntry, read_tensor_header
 from pipeline.heads.pairs import joined_size
+from pipeline.heads.pooling import pooled_size
 from pipeline.heads.recurrent import parameter_shapes
 from pipeline.heads.settings import HeadSettings
 from pipeline.tasks.label_type import LabelType
@@ -61,7 +62,8 @@ def weight_shapes(
         raise ValueError("there are no labels")
     if pairs_apart and settings.on_words:
         raise ValueError("labels are of words, and texts are pairs")
-    yield "output.weight", (outputs, joined_size(size) if pairs_apart else size)
+    read = pooled_size(settings.pooling or "cls", size)
+    yield "output.weight", (outputs, joined_size(read) if pairs_apart else read)
     yield "output.bias", (outputs,)
     if settings.crf:
         yield "crf.transitions", (len(labels), len(labels))

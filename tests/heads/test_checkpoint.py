@@ -22,6 +22,7 @@ HEADS: list[tuple[str, dict[str, Any]]] = [
     *((task, {}) for task in TASKS),
     ("token_classification", {"crf": True}),
     ("sequence_classification", {"pooling": "attention", "layers": (1, 2), "combine": "mix"}),
+    ("sequence_classification", {"pooling": "mean_max"}),
     ("sequence_classification", {"recurrent": {"cell": "gru", "num_layers": 2}}),
 ]
 

@@ -64,7 +64,7 @@ def test_a_text_is_read_by_a_bilstm_at_the_first_token(task: str) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "max", "mean_max", "attention"])
 def test_a_text_is_pooled_as_the_settings_say(pooling: str) -> None:
     head = make_head("sequence_classification", pooling=pooling)
     hidden, mask = padded_batch()
@@ -79,6 +79,7 @@ def test_a_text_is_pooled_as_the_settings_say(pooling: str) -> None:
             "last": last[:, 0].flatten(),
             "mean": outputs.mean(0),
             "max": outputs.amax(0),
+            "mean_max": torch.cat([outputs.mean(0), outputs.amax(0)]),
             "attention": scores.softmax(0) @ outputs,
         }[pooling]
         expected = head.output(pooled[None])[0]

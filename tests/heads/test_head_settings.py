@@ -80,7 +80,7 @@ def test_a_scheme_must_fit_the_label() -> None:
         (TEXT, {"layers": ()}, "at least 1 item"),
         (TEXT, {"task": "ranking"}, "must be one of sequence_classification"),
         (TEXT, {"combine": "sum"}, "'concat' or 'mix'"),
-        (TEXT, {"pooling": "first"}, "'cls', 'last', 'mean', 'max' or 'attention'"),
+        (TEXT, {"pooling": "first"}, "'cls', 'last', 'mean', 'max', 'mean_max' or 'attention'"),
         (TEXT, {"pooling": None}, "sequence_classification needs 'pooling': cls"),
         (TEXT, {"subwords": "first"}, "are for token_classification"),
         (TEXT, {"scheme": "bio"}, "are for token_classification"),

@@ -14,7 +14,7 @@ from pipeline.heads.packing import pack_batch
 from pipeline.heads.pooling import AttentionPooling, max_of_texts, pool, sum_of_texts
 from pipeline.heads.recurrent import RecurrentNetwork
 
-POOLINGS = ["cls", "last", "mean", "max", "attention"]
+POOLINGS = ["cls", "last", "mean", "max", "mean_max", "attention"]
 TORCH = {"lstm": nn.LSTM, "gru": nn.GRU}
 LENGTHS = st.lists(st.integers(1, 12), min_size=1, max_size=20)
 
@@ -52,6 +52,7 @@ def plainly(theirs: nn.Module, text: Tensor, pooling: str, query: nn.Linear | No
         "last": hidden[-directions:, 0].flatten(),
         "mean": outputs.mean(0),
         "max": outputs.amax(0),
+        "mean_max": torch.cat([outputs.mean(0), outputs.amax(0)]),
     }[pooling]
 
 

@@ -32,6 +32,7 @@ HEADS: list[tuple[str, dict[str, Any]]] = [
     ("token_classification", {"label": "pos", "training": {"metric": "macro_f1"}, "crf": True}),
     ("sequence_classification", {"pooling": "attention"}),
     ("regression", {"pooling": "mean"}),
+    ("regression", {"pooling": "mean_max"}),
 ]
 
 

@@ -19,6 +19,7 @@ HEADS: list[tuple[str, dict[str, Any]]] = [
     ("token_classification", {"crf": True}),
     ("token_classification", {"crf": True, "label": "pos", "layers": (1, 2)}),
     ("sequence_classification", {"pooling": "attention", "layers": (1, 2), "combine": "mix"}),
+    ("sequence_classification", {"pooling": "mean_max"}),
     ("regression", {"recurrent": {"cell": "gru", "num_layers": 3, "bidirectional": False}}),
 ]
 
