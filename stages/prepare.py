@@ -47,16 +47,23 @@ def progress_bar(name: str, settings: CorpusSettings, *, readings: int) -> tqdm[
     return tqdm(total=size and readings * size, unit="B", unit_scale=True, disable=None, desc=name)
 
 
-def validated(settings: CorpusSettings, advance: Callable[[int], object]) -> PreparedCorpus:
+def validated(
+    settings: CorpusSettings, advance: Callable[[int], object], *, path: Path | None = None
+) -> PreparedCorpus:
     """Reads a raw corpus once; prints what is wrong with it.
+
+    Args:
+        settings: how it is read.
+        advance: told how many bytes were read since it was told last.
+        path: where it is, if not where the settings say.
 
     Raises:
         InvalidCorpusError: anything is.
     """
-    raw = RawCorpus(Path(settings.path), settings, advance)
+    raw = RawCorpus(path or Path(settings.path), settings, advance)
     corpus = prepare(raw, settings, problems=raw.problems, tally=raw.tally)
     try:
-        raw.problems.raise_if_any(settings.path)
+        raw.problems.raise_if_any(str(path or settings.path))
     except InvalidCorpusError as error:
         for line in error.lines:
             click.echo(line, err=True)

@@ -1,0 +1,47 @@
+"""The table of a quick look: a line per probe, with a bar where there is a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.quick_look.layer_scores import SEVERAL, LabelScores, LayerScore
+
+_BAR = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def heading(label: str, metric: str) -> str:
+    """What the lines below it are."""
+    return f"{label}: {metric} on dev, linear probes"
+
+
+def line(row: LayerScore, *, depth: int, bars: bool) -> str:
+    """One probe.
+
+    Args:
+        row: its score.
+        depth: encoder layers, for the width of the first column.
+        bars: whether to draw the score from 0 to 1.
+    """
+    width = max(len(f"layer {depth}"), len(layer_names(range(depth - SEVERAL + 1, depth + 1))))
+    pairs = "" if row.pairs is None else f"  {row.pairs:8}"
+    text = f"{layer_names(row.layers):{width}}{pairs}  {row.score:6.3f}"
+    return f"{text}  {_bar(row.score)}".rstrip() if bars else text
+
+
+def summary(scores: LabelScores) -> str:
+    """The best probe, and what `init` would keep."""
+    best = scores.best
+    pairs = "" if best.pairs is None else f", pairs {best.pairs}"
+    kept = "" if scores.several is None else f"; of several, {layer_names(scores.several)}"
+    return f"best: {layer_names(best.layers)}{pairs}{kept}"
+
+
+def layer_names(layers: Sequence[int]) -> str:
+    """Layers in words."""
+    return f"layer{'s' if len(layers) > 1 else ''} {', '.join(map(str, layers))}"
+
+
+def _bar(score: float) -> str:
+    eighths = round(max(0.0, min(score, 1.0)) * _BAR * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
