@@ -40,14 +40,18 @@ from pipeline.sweeps.results import TRIALS
 FOLDER = click.Path(path_type=Path)
 
 
-def _complete_name(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    table = "corpora" if ctx.params.get("quick") else "heads"
-    return complete_rows(table)(ctx, parameter, incomplete)
+def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of heads; of a quick look, names of a corpus and an encoder."""
+    tables = {"name": "heads"}
+    if ctx.params.get("quick"):
+        tables = {"name": "corpora", "encoder": "encoders"}
+    table = tables.get(parameter.name or "")
+    return complete_rows(table)(ctx, parameter, incomplete) if table else []
 
 
 @click.command(cls=LongCommand)
-@click.argument("name", shell_complete=_complete_name)
-@click.argument("encoder", required=False, shell_complete=complete_rows("encoders"))
+@click.argument("name", shell_complete=_complete)
+@click.argument("encoder", required=False, shell_complete=_complete)
 @click.option(
     "--quick",
     is_flag=True,

@@ -11,8 +11,8 @@ from pipeline.probes.linear_models import Floats, LinearFit, LinearModel, Loss, 
 from pipeline.tasks.dataset import LabelledDataset, Split
 from pipeline.tasks.label_type import Link, Row
 
-_L2 = (0.1, 0.01, 0.001)
-"""Penalties that are tried."""
+_L2 = (10.0, 1.0, 0.1, 0.01, 0.001)
+"""Penalties that are tried; several layers side by side, of few rows, need large ones."""
 
 _TOLERANCE = 1e-3
 """Of each fit: what would come of a smaller one is far below what dev rows can tell."""

@@ -1,0 +1,91 @@
+"""Probes of every layer, and what they propose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from looked import encoded, pairs_corpus, words_corpus
+from pipelines import LABELS
+
+from pipeline.core.errors import TrainingError
+from pipeline.quick_look import layer_scores as scoring
+from pipeline.quick_look.encoded_sample import EncodedSample
+from pipeline.quick_look.layer_scores import (
+    LabelScores,
+    LayerScore,
+    layer_scores,
+    proposed_pairs,
+    read_dataset,
+)
+
+
+def scores_of(found: EncodedSample, label: str) -> LabelScores:
+    dataset = read_dataset(found, label)
+    rows = list(layer_scores(found, dataset))
+    return LabelScores(label, dataset.label_type.probe_metric, rows)
+
+
+def test_every_layer_is_probed_for_labels_of_every_kind(tiny_encoder: Path, tmp_path: Path) -> None:
+    with encoded(words_corpus(), tmp_path, tiny_encoder) as found:
+        for label in (*LABELS.values(), "pos"):
+            scores = scores_of(found, label)
+            layers = [row.layers for row in scores.scores]
+            assert layers[:4] == [(0,), (1,), (2,), (3,)]
+            assert layers[4] == (1, 2, 3)
+            assert {row.pairs for row in scores.scores} == {None}
+            assert scores.several in layers[4:]
+            assert scores.best.score == max(row.score for row in scores.scores)
+        # Beasts follow from the word alone, which embeddings tell and nothing adds to.
+        tags = scores_of(found, "tags")
+        assert tags.metric == "entity_f1"
+        assert tags.scores[0].score > 0.95
+
+
+def test_the_best_layers_are_read_side_by_side_too(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "SEVERAL", 2)
+    with encoded(words_corpus(), tmp_path, tiny_encoder) as found:
+        rows = list(layer_scores(found, read_dataset(found, "size")))
+        singles = {row.layers[0]: row.score for row in rows if len(row.layers) == 1}
+        best = tuple(sorted(sorted(singles, key=lambda layer: -singles[layer])[:2]))
+        assert {row.layers for row in rows[4:]} == {(2, 3), best}
+        monkeypatch.setattr(scoring, "_WIDEST", 2 * found.whole.width - 1)
+        assert len(list(layer_scores(found, read_dataset(found, "size")))) == 4
+
+
+def test_pairs_are_probed_together_and_apart(tiny_encoder: Path, tmp_path: Path) -> None:
+    with encoded(pairs_corpus(), tmp_path, tiny_encoder) as found:
+        scores = scores_of(found, "same")
+        assert [row.pairs for row in scores.scores] == ["together", "apart"] * 4
+        # Two equal texts have one vector, whatever the encoder.
+        apart = [row.score for row in scores.scores if row.pairs == "apart"]
+        assert min(apart) > 0.9
+        assert scores.several is None
+        assert proposed_pairs([scores]) == "apart"
+
+
+@pytest.mark.parametrize(
+    ("margins", "expected"), [((0.1, -0.05), "apart"), ((-0.1, 0.05), "together"), ((), None)]
+)
+def test_pairs_are_proposed_by_the_mean_over_labels(
+    margins: tuple[float, ...], expected: str | None
+) -> None:
+    labels = [
+        LabelScores(
+            str(number),
+            "accuracy",
+            [LayerScore((0,), 0.5, "together"), LayerScore((1,), 0.5 + margin, "apart")],
+        )
+        for number, margin in enumerate(margins)
+    ]
+    assert proposed_pairs(labels) == expected
+    assert proposed_pairs([LabelScores("x", "accuracy", [LayerScore((0,), 0.5)])]) is None
+
+
+def test_a_label_with_one_value_cannot_be_learnt(tiny_encoder: Path, tmp_path: Path) -> None:
+    with encoded(words_corpus(60), tmp_path, tiny_encoder) as found:
+        found.sample.labels["kind"][:] = ["other"] * len(found.sample.texts)
+        with pytest.raises(TrainingError, match="one label only"):
+            read_dataset(found, "kind")
