@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from stat import S_IMODE
@@ -105,21 +105,19 @@ def main(
     if encoder not in params.table("encoders"):
         raise ParameterError(f"{params_path}: there is no encoders.{encoder}; add one first")
     model = params.section(EncoderSettings, "encoders", encoder)
-    default = default_layers(_depth(model, encoders_root / encoder))
+    layers = default_layers(_depth(model, encoders_root / encoder))
     features = features_row(
-        corpus_name, encoder, layers=default, long=long, raw_bytes=bytes_of(path) or 0
+        corpus_name, encoder, layers=layers, long=long, raw_bytes=bytes_of(path) or 0
     )
-    layers: dict[str, Sequence[int]] = dict.fromkeys(settings.labels, default)
-    if not _has_heads(settings):
+    heads: dict[str, dict[str, Any]] = {}
+    if settings.split.folds is not None and settings.split.folds < FEWEST:
         click.echo(f"no head is added: heads need {FEWEST} folds or more")
-        layers = {}
-    elif _asks_quick_look() if quick is None and asking else quick:
-        found, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
-        layers |= found
-        features["layers"] = sorted({layer for own in layers.values() for layer in own})
-        if pairs is not None:
-            features["pairs"] = pairs
-    heads = head_rows(corpus_name, settings, layers, long=long)
+    else:
+        if _asks_quick_look() if quick is None and asking else quick:
+            found, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
+            layers = found or layers
+            features |= {"layers": layers} | ({"pairs": pairs} if pairs else {})
+        heads = head_rows(corpus_name, settings, layers=layers, long=long)
     inside = _into_project(path, Path(row["path"]))
     add_rows(
         params_path,
@@ -160,10 +158,6 @@ def _first_texts(path: Path, settings: CorpusSettings) -> list[Text]:
     return texts
 
 
-def _has_heads(settings: CorpusSettings) -> bool:
-    return settings.split.folds is None or settings.split.folds >= FEWEST
-
-
 def _depth(model: EncoderSettings, folder: Path) -> int | None:
     """Layers of an encoder, where its configuration is at hand; nothing is loaded for it."""
     try:
@@ -185,14 +179,15 @@ def _quick_look(
     features: Mapping[str, Any],
     model: EncoderSettings,
     encoder: Path,
-) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """Layers that probes of some rows find best, by label; and how pairs are better read, if any.
+) -> tuple[list[int] | None, str | None]:
+    """Layers that probes of some rows find best; and how pairs are better read, if there are any.
 
     The corpus may not be in the project yet.
     """
     from pipeline.quick_look.encoded_sample import materialised
-    from pipeline.quick_look.layer_scores import proposed_pairs
+    from pipeline.quick_look.layer_scores import proposed_layers, proposed_pairs
     from pipeline.quick_look.look import quick_look
+    from pipeline.quick_look.score_table import layer_names
     from stages.prepare import validated
 
     found = quick_look(
@@ -204,7 +199,10 @@ def _quick_look(
         project=project_root(),
         trust_remote_code=model.trust_remote_code,
     )
-    return {own.label: own.several for own in found if own.several}, proposed_pairs(found)
+    layers = proposed_layers(found)
+    if layers is not None:
+        click.echo(f"kept: {layer_names(layers)}")
+    return layers, proposed_pairs(found)
 
 
 def _into_project(path: Path, place: Path) -> Path:

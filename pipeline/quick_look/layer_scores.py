@@ -98,6 +98,25 @@ def layer_scores(encoded: EncodedSample, dataset: LabelledDataset) -> Iterator[L
             yield LayerScore(layers, _score(dataset, partial(read, layers)))
 
 
+def proposed_layers(labels: Sequence[LabelScores]) -> list[int] | None:
+    """Layers to keep of a corpus for the heads of all its labels; ``None`` where it is not told.
+
+    Of one label, those that were best side by side. Of several, as many whose probes were nearest
+    to the best layer of each label, on average; pairs of texts are told by single layers, too.
+    """
+    if len(labels) == 1 and labels[0].several is not None:
+        return list(labels[0].several)
+    behind: dict[int, list[float]] = {}
+    for scores in labels:
+        single = [row for row in scores.scores if len(row.layers) == 1]
+        best = max(row.score for row in single)
+        for layer in {row.layers[0] for row in single}:
+            own = max(row.score for row in single if row.layers == (layer,))
+            behind.setdefault(layer, []).append(best - own)
+    nearest = sorted(behind, key=lambda layer: (sum(behind[layer]), layer))
+    return sorted(nearest[:SEVERAL]) or None
+
+
 def proposed_pairs(labels: Sequence[LabelScores]) -> Pairs | None:
     """How pairs are better read, by the mean over labels; ``None`` where there are no pairs."""
     margins = [

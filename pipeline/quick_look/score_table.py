@@ -30,11 +30,13 @@ def line(row: LayerScore, *, depth: int, bars: bool) -> str:
 
 
 def summary(scores: LabelScores) -> str:
-    """The best probe, and what `init` would keep."""
+    """The best probe, and the best of several layers, which `init` keeps."""
     best = scores.best
     pairs = "" if best.pairs is None else f", pairs {best.pairs}"
-    kept = "" if scores.several is None else f"; of several, {layer_names(scores.several)}"
-    return f"best: {layer_names(best.layers)}{pairs}{kept}"
+    found = f"best: {layer_names(best.layers)}{pairs}"
+    if scores.several is None or scores.several == best.layers:
+        return found
+    return f"{found}; of several, {layer_names(scores.several)}"
 
 
 def layer_names(layers: Sequence[int]) -> str:

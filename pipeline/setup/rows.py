@@ -6,7 +6,7 @@ Their values were measured: docs/guides/your-data.md has the tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -102,22 +102,21 @@ def features_row(
 
 
 def head_rows(
-    corpus: str, settings: CorpusSettings, layers: Mapping[str, Sequence[int]], *, long: bool
+    corpus: str, settings: CorpusSettings, *, layers: Sequence[int], long: bool
 ) -> dict[str, dict[str, Any]]:
     """Rows of ``heads``, one for each label, by names that differ.
 
     Args:
         corpus: the corpus, whose features row has the same name.
         settings: of the corpus.
-        layers: that are read, by label; there is no head for any other.
+        layers: that are read; the features row keeps them.
         long: as for ``features_row``.
     """
     heads: dict[str, dict[str, Any]] = {}
-    for label, read in layers.items():
+    for label, kind in settings.labels.items():
         base = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")[:_LONGEST]
         name = next(name for name in _numbered(base) if name not in heads)
-        kind = STORED_KIND[settings.labels[label]]
-        heads[name] = head_row(corpus, corpus, label, kind, layers=read, long=long)
+        heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind], layers=layers, long=long)
     return heads
 
 

@@ -15,6 +15,7 @@ from pipeline.quick_look.layer_scores import (
     LabelScores,
     LayerScore,
     layer_scores,
+    proposed_layers,
     proposed_pairs,
     read_dataset,
 )
@@ -64,6 +65,7 @@ def test_pairs_are_probed_together_and_apart(tiny_encoder: Path, tmp_path: Path)
         assert min(apart) > 0.9
         assert scores.several is None
         assert proposed_pairs([scores]) == "apart"
+        assert proposed_layers([scores]) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,27 @@ def test_pairs_are_proposed_by_the_mean_over_labels(
     ]
     assert proposed_pairs(labels) == expected
     assert proposed_pairs([LabelScores("x", "accuracy", [LayerScore((0,), 0.5)])]) is None
+
+
+def test_one_label_keeps_the_layers_that_were_best_side_by_side() -> None:
+    singles = [LayerScore((layer,), layer / 10) for layer in range(7)]
+    sets = [LayerScore((2, 3, 4, 6), 0.8), LayerScore((3, 4, 5, 6), 0.7)]
+    assert proposed_layers([LabelScores("x", "accuracy", [*singles, *sets])]) == [2, 3, 4, 6]
+
+
+def test_several_labels_keep_the_layers_that_are_nearest_to_the_best_of_each() -> None:
+    first = [0.1, 0.2, 0.5, 0.9, 0.8, 0.7, 0.6]
+    second = [0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1]
+    labels = [
+        LabelScores(
+            str(number),
+            "accuracy",
+            [LayerScore((layer,), score) for layer, score in enumerate(scores)]
+            + [LayerScore((0, 6), 1.0)],
+        )
+        for number, scores in enumerate((first, second))
+    ]
+    assert proposed_layers(labels) == [2, 3, 4, 5]
 
 
 def test_a_label_with_one_value_cannot_be_learnt(tiny_encoder: Path, tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_quick_look_finds_the_layers_before_anything_is_written(
     assert "entities: entity_f1 on dev, linear probes" in result.output
     kept = rows("x")["features"]["layers"]
     assert kept == rows("x_entities")["heads"]["layers"]
-    assert f"of several, layers {', '.join(map(str, kept))}" in result.output
+    assert f"kept: layers {', '.join(map(str, kept))}\n" in result.output
     assert len(kept) == 2
     assert Path("data/encoders/minilm/encoder.json").is_file()
     assert_works("x")
