@@ -187,13 +187,17 @@ def _quick_look(
     from pipeline.quick_look.encoded_sample import materialised
     from pipeline.quick_look.layer_scores import proposed_layers, proposed_pairs
     from pipeline.quick_look.look import quick_look
+    from pipeline.quick_look.sample import draw_sample
     from pipeline.quick_look.score_table import layer_names
-    from stages.prepare import validated
+    from stages.prepare import progress_bar, validated
 
+    row = FeaturesSettings.model_validate_json(json.dumps(features))
+    with progress_bar(row.corpus, path, readings=2) as progress:
+        sample = draw_sample(validated(settings, progress.update, path=path), row)
     found = quick_look(
-        validated(settings, int, path=path),
+        sample,
         list(settings.labels),
-        settings=FeaturesSettings.model_validate_json(json.dumps(features)),
+        settings=row,
         encoder=materialised(model, encoder),
         store_root=store_path(),
         project=project_root(),

@@ -56,7 +56,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
     "--quick",
     is_flag=True,
     help="Instead, fit linear probes to all layers of ENCODER, by default the first of its table, "
-    "on some rows of corpus NAME; needs neither heads nor features, and writes nothing.",
+    "on some rows of corpus NAME; nothing has to be built before.",
 )
 @click.option("--label", help="With --quick: the one label to learn; by default all of them.")
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
@@ -185,7 +185,8 @@ def _quick_look(
 ) -> None:
     from pipeline.quick_look.encoded_sample import materialised
     from pipeline.quick_look.look import quick_look
-    from stages.prepare import validated
+    from pipeline.quick_look.sample import draw_sample
+    from stages.prepare import progress_bar, validated
 
     settings = params.section(CorpusSettings, "corpora", name)
     if label is not None and label not in settings.labels:
@@ -193,11 +194,14 @@ def _quick_look(
         raise params.error(("corpora", name, "labels"), f"has no {label!r}; it has: {known}")
     encoder = encoder or next(iter(params.table("encoders")), "")
     model = params.section(EncoderSettings, "encoders", encoder)
-    corpus = validated(settings, int)
+    with progress_bar(name, Path(settings.path), readings=2) as progress:
+        corpus = validated(settings, progress.update)
+        features = _features_settings(params, name, encoder, corpus)
+        sample = draw_sample(corpus, features)
     quick_look(
-        corpus,
+        sample,
         [label] if label is not None else list(settings.labels),
-        settings=_features_settings(params, name, encoder, corpus),
+        settings=features,
         encoder=materialised(model, encoders_root / encoder),
         store_root=store_path(),
         project=project_root(),

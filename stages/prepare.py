@@ -33,7 +33,7 @@ def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) 
     wrong is a warning, here and in the report.
     """
     settings = ParamsFile(params_path).section(CorpusSettings, "corpora", name)
-    with progress_bar(name, settings, readings=2) as progress:
+    with progress_bar(name, Path(settings.path), readings=2) as progress:
         corpus = validated(settings, progress.update)
         facts = corpus.report_of(write_corpus(texts, labels, corpus))
     write_text(report, readable_json(facts))
@@ -41,9 +41,9 @@ def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) 
         click.echo(f"corpus {name}: {line}")
 
 
-def progress_bar(name: str, settings: CorpusSettings, *, readings: int) -> tqdm[Any]:
-    """A bar over the bytes of the raw files; silent where there is no terminal."""
-    size = bytes_of(Path(settings.path))
+def progress_bar(name: str, path: Path, *, readings: int) -> tqdm[Any]:
+    """A bar over the bytes of raw files; silent where there is no terminal."""
+    size = bytes_of(path)
     return tqdm(total=size and readings * size, unit="B", unit_scale=True, disable=None, desc=name)
 
 

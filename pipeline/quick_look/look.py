@@ -1,4 +1,4 @@
-"""A quick look, from a corpus to its table, which is printed line by line as it becomes known."""
+"""A quick look, from a sample to its table, which is printed line by line as it becomes known."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline.core.command import echo, echo_logs
+from pipeline.core.environment import allow_open_files
 from pipeline.core.errors import TrainingError
 from pipeline.extraction.settings import FeaturesSettings
-from pipeline.ingest.prepare import PreparedCorpus
 from pipeline.quick_look.encoded_sample import EncodedSample, encoded_sample
 from pipeline.quick_look.layer_scores import LabelScores, layer_scores, read_dataset
-from pipeline.quick_look.sample import draw_sample
+from pipeline.quick_look.sample import CorpusSample
 from pipeline.quick_look.score_table import heading, line, summary
 
 
 def quick_look(
-    corpus: PreparedCorpus,
+    sample: CorpusSample,
     labels: Sequence[str],
     *,
     settings: FeaturesSettings,
@@ -30,7 +30,7 @@ def quick_look(
     """Probes every layer of an encoder on some rows of a corpus, and prints what comes of it.
 
     Args:
-        corpus: its training and dev rows are drawn from.
+        sample: some of its rows.
         labels: some of its labels, one at least.
         settings: how texts are read; with those of a features row, its rows are in the store then.
         encoder: a materialised encoder.
@@ -42,8 +42,7 @@ def quick_look(
         TrainingError: no label can be learnt from the sample.
         EncoderError, DataError, MachineError, StoreError: see ``extract``.
     """
-    windows = settings.long_texts == "window"
-    sample = draw_sample(corpus, longest=None if windows else settings.max_length)
+    allow_open_files()
     train, dev = (f"{sample.splits.count(split)} of {sample.of[split]}" for split in sample.of)
     with ExitStack() as stack:
         with echo_logs("quick look: ", err=True):

@@ -12,6 +12,7 @@ from pipeline.core.files import canonical_json
 from pipeline.corpus.folds import by_fold
 from pipeline.corpus.storage import Labels
 from pipeline.corpus.texts import Text, parts
+from pipeline.extraction.settings import FeaturesSettings
 from pipeline.ingest.prepare import PreparedCorpus
 from pipeline.ingest.rows import Example
 from pipeline.ingest.splits import row_key
@@ -65,18 +66,19 @@ class CorpusSample:
         return Labels(self.ids, self.splits, values, self.kinds[label], self.digest())
 
 
-def draw_sample(corpus: PreparedCorpus, *, longest: int | None = None) -> CorpusSample:
+def draw_sample(corpus: PreparedCorpus, settings: FeaturesSettings) -> CorpusSample:
     """Draws rows of the splits train and dev; of a corpus in folds, those of the first run.
 
     Which rows they are follows from their texts alone: of a corpus that grows, most stay.
 
     Args:
         corpus: read once; no more rows are held than are drawn.
-        longest: tokens after which a text is cut, where it is.
+        settings: how texts are read, and so how long they are.
 
     Raises:
         DataError: the corpus is in fewer than three folds, or changed while it was read.
     """
+    longest = None if settings.long_texts == "window" else settings.max_length
     names = _as_first_run_sees(corpus.split_names)
     held: dict[str, list[tuple[int, int, Example]]] = {name: [] for name in ROWS}
     of = dict.fromkeys(ROWS, 0)

@@ -65,7 +65,7 @@ def encoded(
 ) -> AbstractContextManager[EncodedSample]:
     """A sample of a corpus, encoded through the store ``folder / "store"``."""
     return encoded_sample(
-        corpus if isinstance(corpus, CorpusSample) else draw_sample(corpus),
+        corpus if isinstance(corpus, CorpusSample) else draw_sample(corpus, SETTINGS),
         encoder=encoder,
         settings=SETTINGS,
         store_root=folder / "store",

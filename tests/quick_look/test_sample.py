@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from conftest import random_sentences
-from looked import corpus_of, pairs_corpus, words_corpus
+from looked import SETTINGS, corpus_of, pairs_corpus, words_corpus
 from pipelines import labelled
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.texts import TextPair
+from pipeline.ingest.prepare import PreparedCorpus
 from pipeline.ingest.rows import Example
 from pipeline.quick_look import sample as sampling
-from pipeline.quick_look.sample import draw_sample
+from pipeline.quick_look.sample import CorpusSample, draw_sample
+
+
+def sampled(corpus: PreparedCorpus, **changes: Any) -> CorpusSample:
+    return draw_sample(corpus, SETTINGS.model_copy(update=changes))
 
 
 @pytest.fixture
@@ -24,7 +30,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_are_those_of_the_corpus_in_its_order_and_none_is_of_test() -> None:
     corpus = words_corpus()
-    found = draw_sample(corpus)
+    found = sampled(corpus)
     expected = [(example, split) for example, split in corpus.rows() if split != "test"]
     assert found.texts == [example.text for example, _ in expected]
     assert found.splits == [split for _, split in expected]
@@ -36,10 +42,10 @@ def test_rows_are_those_of_the_corpus_in_its_order_and_none_is_of_test() -> None
 
 @pytest.mark.usefixtures("few")
 def test_no_more_rows_than_asked_for_and_the_same_ones_again() -> None:
-    found = draw_sample(words_corpus(300))
+    found = sampled(words_corpus(300))
     assert Counter(found.splits) == {"train": 40, "dev": 15}
     assert found.of["train"] > 100
-    again = draw_sample(words_corpus(300))
+    again = sampled(words_corpus(300))
     assert again == found
     assert again.digest() == found.digest()
 
@@ -47,8 +53,8 @@ def test_no_more_rows_than_asked_for_and_the_same_ones_again() -> None:
 @pytest.mark.usefixtures("few")
 def test_most_rows_stay_when_the_corpus_grows() -> None:
     examples = labelled(random_sentences(300))
-    before = set(draw_sample(corpus_of(examples[:280], stratify=None)).texts)
-    after = set(draw_sample(corpus_of(examples, stratify=None)).texts)
+    before = set(sampled(corpus_of(examples[:280], stratify=None)).texts)
+    after = set(sampled(corpus_of(examples, stratify=None)).texts)
     assert len(before & after) > 0.8 * len(before)
 
 
@@ -57,7 +63,7 @@ def test_long_texts_make_a_small_sample_but_not_a_tiny_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sampling, "TOKENS", {"train": 500, "dev": 10})
-    found = draw_sample(words_corpus(300))
+    found = sampled(words_corpus(300))
     train = [
         text for text, split in zip(found.texts, found.splits, strict=True) if split == "train"
     ]
@@ -65,13 +71,15 @@ def test_long_texts_make_a_small_sample_but_not_a_tiny_one(
     tokens = [sum(1 + len(word) // 4 for word in text) for text in train]
     assert 500 <= sum(tokens) < 500 + max(tokens)
     assert found.splits.count("dev") == 3
-    cut = draw_sample(words_corpus(300), longest=4)
+    whole = sampled(words_corpus(300), max_length=4, long_texts="window")
+    assert whole == found
+    cut = sampled(words_corpus(300), max_length=4)
     assert cut.splits.count("train") > len(train)
 
 
 def test_a_corpus_in_folds_is_seen_as_its_first_run_sees_it() -> None:
     corpus = corpus_of(labelled(random_sentences(60)), split={"folds": 4})
-    found = draw_sample(corpus)
+    found = sampled(corpus)
     own = {example.text: split for example, split in corpus.rows()}
     assert {(own[text], split) for text, split in zip(found.texts, found.splits, strict=True)} == {
         ("fold_2", "dev"),
@@ -82,11 +90,11 @@ def test_a_corpus_in_folds_is_seen_as_its_first_run_sees_it() -> None:
 
 def test_two_folds_are_too_few() -> None:
     with pytest.raises(DataError, match="has 2 folds, a head needs 3"):
-        draw_sample(corpus_of(labelled(random_sentences(60)), split={"folds": 2}))
+        sampled(corpus_of(labelled(random_sentences(60)), split={"folds": 2}))
 
 
 def test_pairs_are_kept_as_pairs() -> None:
-    found = draw_sample(pairs_corpus())
+    found = sampled(pairs_corpus())
     assert all(isinstance(text, TextPair) for text in found.texts)
 
 
