@@ -38,7 +38,7 @@ from pipeline.setup.answers import Answers, asker, corpus_row
 from pipeline.setup.first_rows import ROWS
 from pipeline.setup.params_editing import add_rows
 from pipeline.setup.preview import preview_file
-from pipeline.setup.rows import are_long, default_layers, features_row, head_rows
+from pipeline.setup.rows import LAYERS_KEPT, are_long, default_layers, features_row, head_rows
 
 
 @click.command(cls=StageCommand)
@@ -114,8 +114,7 @@ def main(
         click.echo(f"no head is added: heads need {FEWEST} folds or more")
     else:
         if _asks_quick_look() if quick is None and asking else quick:
-            found, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
-            layers = found or layers
+            layers, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
             features |= {"layers": layers} | ({"pairs": pairs} if pairs else {})
         heads = head_rows(corpus_name, settings, layers=layers, long=long)
     inside = _into_project(path, Path(row["path"]))
@@ -179,7 +178,7 @@ def _quick_look(
     features: Mapping[str, Any],
     model: EncoderSettings,
     encoder: Path,
-) -> tuple[list[int] | None, str | None]:
+) -> tuple[list[int], str | None]:
     """Layers that probes of some rows find best; and how pairs are better read, if there are any.
 
     The corpus may not be in the project yet.
@@ -197,15 +196,15 @@ def _quick_look(
     found = quick_look(
         sample,
         list(settings.labels),
+        several=LAYERS_KEPT,
         settings=row,
         encoder=materialised(model, encoder),
         store_root=store_path(),
         project=project_root(),
         trust_remote_code=model.trust_remote_code,
     )
-    layers = proposed_layers(found)
-    if layers is not None:
-        click.echo(f"kept: {layer_names(layers)}")
+    layers = proposed_layers(found, LAYERS_KEPT)
+    click.echo(f"kept: {layer_names(layers)}")
     return layers, proposed_pairs(found)
 
 

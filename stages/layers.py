@@ -34,7 +34,7 @@ from pipeline.ingest.settings import CorpusSettings
 from pipeline.layer_study.control import Control, control_labels
 from pipeline.layer_study.study_tables import labels_csv, latex, layers_csv, text
 from pipeline.setup.first_rows import ROWS
-from pipeline.setup.rows import LAST_LAYERS, are_long, features_row
+from pipeline.setup.rows import LAST_LAYERS, LAYERS_KEPT, are_long, features_row
 from pipeline.sweeps.results import TRIALS
 
 FOLDER = click.Path(path_type=Path)
@@ -201,6 +201,7 @@ def _quick_look(
     quick_look(
         sample,
         [label] if label is not None else list(settings.labels),
+        several=LAYERS_KEPT,
         settings=features,
         encoder=materialised(model, encoders_root / encoder),
         store_root=store_path(),

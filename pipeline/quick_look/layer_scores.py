@@ -17,9 +17,6 @@ from pipeline.tasks.registry import default_label_type
 
 Pairs = Literal["together", "apart"]
 
-SEVERAL = 4
-"""Layers that are read side by side."""
-
 _WIDEST = 4096
 """Numbers of a vector, beyond which a probe is not quick any more."""
 
@@ -80,10 +77,17 @@ def read_dataset(encoded: EncodedSample, label: str) -> LabelledDataset:
     return build_dataset(column, encoded.whole, label_type, splits=("train", "dev"))
 
 
-def layer_scores(encoded: EncodedSample, dataset: LabelledDataset) -> Iterator[LayerScore]:
+def layer_scores(
+    encoded: EncodedSample, dataset: LabelledDataset, *, several: int
+) -> Iterator[LayerScore]:
     """Yields a score of every layer, then of some spread over the depth and of the best ones.
 
     Of pairs, every layer has two: of both texts read together, and of each by itself.
+
+    Args:
+        encoded: the sample.
+        dataset: one of its labels.
+        several: layers that are read side by side.
     """
     vectors, found = SampleVectors(encoded.whole), {}
     read = vectors.of_words if dataset.label_type.on_words else vectors.of_texts
@@ -93,16 +97,20 @@ def layer_scores(encoded: EncodedSample, dataset: LabelledDataset) -> Iterator[L
         yield LayerScore((layer,), found[layer], None if apart is None else "together")
         if apart is not None:
             yield LayerScore((layer,), _score(dataset, partial(apart, layer)), "apart")
-    for layers in () if apart is not None else _sets(found, encoded.depth):
+    for layers in () if apart is not None else _sets(found, encoded.depth, several):
         if len(layers) * encoded.whole.width <= _WIDEST:
             yield LayerScore(layers, _score(dataset, partial(read, layers)))
 
 
-def proposed_layers(labels: Sequence[LabelScores]) -> list[int] | None:
-    """Layers to keep of a corpus for the heads of all its labels; ``None`` where it is not told.
+def proposed_layers(labels: Sequence[LabelScores], several: int) -> list[int]:
+    """Layers to keep of a corpus for the heads of all its labels.
 
-    Of one label, those that were best side by side. Of several, as many whose probes were nearest
-    to the best layer of each label, on average; pairs of texts are told by single layers, too.
+    Of one label, those that were best side by side. Of several labels, and of pairs of texts, those
+    whose own probes were nearest to the best layer of each label, on average.
+
+    Args:
+        labels: one at least.
+        several: how many to keep.
     """
     if len(labels) == 1 and labels[0].several is not None:
         return list(labels[0].several)
@@ -114,7 +122,7 @@ def proposed_layers(labels: Sequence[LabelScores]) -> list[int] | None:
             own = max(row.score for row in single if row.layers == (layer,))
             behind.setdefault(layer, []).append(best - own)
     nearest = sorted(behind, key=lambda layer: (sum(behind[layer]), layer))
-    return sorted(nearest[:SEVERAL]) or None
+    return sorted(nearest[:several])
 
 
 def proposed_pairs(labels: Sequence[LabelScores]) -> Pairs | None:
@@ -134,10 +142,10 @@ def _score(dataset: LabelledDataset, read: Callable[[Split], Vectors]) -> float:
     return probe_score({name: read(split) for name, split in dataset.splits.items()}, dataset)
 
 
-def _sets(found: Mapping[int, float], depth: int) -> list[tuple[int, ...]]:
+def _sets(found: Mapping[int, float], depth: int, several: int) -> list[tuple[int, ...]]:
     """Layers spread over the depth, and those that are best by themselves."""
-    best = sorted(found, key=lambda layer: -found[layer])[:SEVERAL]
-    sets = (tuple(spread_layers(depth, SEVERAL)), tuple(sorted(best)))
+    best = sorted(found, key=lambda layer: -found[layer])[:several]
+    sets = (tuple(spread_layers(depth, several)), tuple(sorted(best)))
     return [layers for layers in dict.fromkeys(sets) if len(layers) > 1]
 
 

@@ -21,6 +21,7 @@ def quick_look(
     sample: CorpusSample,
     labels: Sequence[str],
     *,
+    several: int,
     settings: FeaturesSettings,
     encoder: Path,
     store_root: Path,
@@ -32,6 +33,7 @@ def quick_look(
     Args:
         sample: some of its rows.
         labels: some of its labels, one at least.
+        several: layers that are read side by side.
         settings: how texts are read; with those of a features row, its rows are in the store then.
         encoder: a materialised encoder.
         store_root: the local feature store.
@@ -57,10 +59,12 @@ def quick_look(
                 )
             )
         echo(f"{settings.corpus}, {settings.encoder}: {train} training rows, {dev} dev rows")
-        return print_layers(encoded, labels)
+        return print_layers(encoded, labels, several=several)
 
 
-def print_layers(encoded: EncodedSample, labels: Sequence[str]) -> list[LabelScores]:
+def print_layers(
+    encoded: EncodedSample, labels: Sequence[str], *, several: int
+) -> list[LabelScores]:
     """Prints a table per label, with bars on a terminal; what cannot be learnt is left out.
 
     Raises:
@@ -69,6 +73,7 @@ def print_layers(encoded: EncodedSample, labels: Sequence[str]) -> list[LabelSco
     found: list[LabelScores] = []
     problem: TrainingError | None = None
     bars = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
+    longest = range(encoded.depth + 1)[-several:]
     for label in labels:
         try:
             dataset = read_dataset(encoded, label)
@@ -78,8 +83,8 @@ def print_layers(encoded: EncodedSample, labels: Sequence[str]) -> list[LabelSco
             continue
         echo(heading(label, dataset.label_type.probe_metric))
         rows = []
-        for row in layer_scores(encoded, dataset):
-            echo(line(row, depth=encoded.depth, bars=bars))
+        for row in layer_scores(encoded, dataset, several=several):
+            echo(line(row, longest=longest, bars=bars))
             rows.append(row)
         found.append(LabelScores(label, dataset.label_type.probe_metric, rows))
         echo(summary(found[-1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.quick_look.layer_scores import SEVERAL, LabelScores, LayerScore
+from pipeline.quick_look.layer_scores import LabelScores, LayerScore
 
 _BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -15,15 +15,15 @@ def heading(label: str, metric: str) -> str:
     return f"{label}: {metric} on dev, linear probes"
 
 
-def line(row: LayerScore, *, depth: int, bars: bool) -> str:
+def line(row: LayerScore, *, longest: Sequence[int], bars: bool) -> str:
     """One probe.
 
     Args:
         row: its score.
-        depth: encoder layers, for the width of the first column.
+        longest: layers with the longest name, for the width of the first column.
         bars: whether to draw the score from 0 to 1.
     """
-    width = max(len(f"layer {depth}"), len(layer_names(range(depth - SEVERAL + 1, depth + 1))))
+    width = len(layer_names(longest))
     pairs = "" if row.pairs is None else f"  {row.pairs:8}"
     text = f"{layer_names(row.layers):{width}}{pairs}  {row.score:6.3f}"
     return f"{text}  {_bar(row.score)}".rstrip() if bars else text

@@ -15,7 +15,7 @@ def test_columns_stand_below_each_other() -> None:
         LayerScore((3, 6, 9, 12), 1.0),
         LayerScore((9, 10, 11, 12), 0.5),
     ]
-    lines = [line(row, depth=12, bars=False) for row in rows]
+    lines = [line(row, longest=(9, 10, 11, 12), bars=False) for row in rows]
     assert len({len(text) for text in lines}) == 1
     assert [text.split()[-1] for text in lines] == ["0.300", "-0.250", "1.000", "0.500"]
 
@@ -24,8 +24,8 @@ def test_columns_stand_below_each_other() -> None:
     ("score", "bar"), [(1.0, "█" * 40), (0.5, "█" * 20), (0.0, ""), (-0.5, ""), (0.0125, "▌")]
 )
 def test_bars_are_as_long_as_scores(score: float, bar: str) -> None:
-    plain = line(LayerScore((1,), score), depth=6, bars=False)
-    assert line(LayerScore((1,), score), depth=6, bars=True) == f"{plain}  {bar}".rstrip()
+    plain = line(LayerScore((1,), score), longest=(6,), bars=False)
+    assert line(LayerScore((1,), score), longest=(6,), bars=True) == f"{plain}  {bar}".rstrip()
 
 
 def test_the_best_and_what_is_kept_are_said() -> None:

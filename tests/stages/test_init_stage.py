@@ -232,7 +232,7 @@ def tiny(init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
 def test_a_quick_look_finds_the_layers_before_anything_is_written(
     tiny: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.quick_look.layer_scores.SEVERAL", 2)
+    monkeypatch.setattr("stages.init.LAYERS_KEPT", 2)
     # Of the word alone: embeddings know it best, and no spread over the depth has them.
     conll = "".join(
         f"{word} {'B-x' if word == 'wolf' else 'O'}\n{'' if n % 5 else chr(10)}"
