@@ -38,7 +38,7 @@ from pipeline.setup.answers import Answers, asker, corpus_row
 from pipeline.setup.first_rows import ROWS
 from pipeline.setup.params_editing import add_rows
 from pipeline.setup.preview import preview_file
-from pipeline.setup.rows import LAYERS_KEPT, are_long, default_layers, features_row, head_rows
+from pipeline.setup.rows import are_long, default_layers, features_row, head_rows, kept_layers
 
 
 @click.command(cls=StageCommand)
@@ -105,18 +105,20 @@ def main(
     if encoder not in params.table("encoders"):
         raise ParameterError(f"{params_path}: there is no encoders.{encoder}; add one first")
     model = params.section(EncoderSettings, "encoders", encoder)
-    layers = default_layers(_depth(model, encoders_root / encoder))
+    layers = default_layers(settings, _depth(model, encoders_root / encoder))
     features = features_row(
-        corpus_name, encoder, layers=layers, long=long, raw_bytes=bytes_of(path) or 0
+        corpus_name, encoder, layers=layers.values(), long=long, raw_bytes=bytes_of(path) or 0
     )
     heads: dict[str, dict[str, Any]] = {}
     if settings.split.folds is not None and settings.split.folds < FEWEST:
         click.echo(f"no head is added: heads need {FEWEST} folds or more")
     else:
         if _asks_quick_look() if quick is None and asking else quick:
-            layers, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
-            features |= {"layers": layers} | ({"pairs": pairs} if pairs else {})
-        heads = head_rows(corpus_name, settings, layers=layers, long=long)
+            found, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
+            layers |= found
+            features["layers"] = kept_layers(layers.values())
+            features |= {} if pairs is None else {"pairs": pairs}
+        heads = head_rows(corpus_name, settings, layers, long=long)
     inside = _into_project(path, Path(row["path"]))
     add_rows(
         params_path,
@@ -178,8 +180,8 @@ def _quick_look(
     features: Mapping[str, Any],
     model: EncoderSettings,
     encoder: Path,
-) -> tuple[list[int], str | None]:
-    """Layers that probes of some rows find best; and how pairs are better read, if there are any.
+) -> tuple[dict[str, list[int]], str | None]:
+    """Layers that probes of some rows find best, by label; and how pairs are better read, if any.
 
     The corpus may not be in the project yet.
     """
@@ -193,18 +195,19 @@ def _quick_look(
     row = FeaturesSettings.model_validate_json(json.dumps(features))
     with progress_bar(row.corpus, path, readings=2) as progress:
         sample = draw_sample(validated(settings, progress.update, path=path), row)
+    folder = materialised(model, encoder)
     found = quick_look(
         sample,
         list(settings.labels),
-        several=LAYERS_KEPT,
+        usual=default_layers(settings, read_snapshot(folder, verify=False).depth),
         settings=row,
-        encoder=materialised(model, encoder),
+        encoder=folder,
         store_root=store_path(),
         project=project_root(),
         trust_remote_code=model.trust_remote_code,
     )
-    layers = proposed_layers(found, LAYERS_KEPT)
-    click.echo(f"kept: {layer_names(layers)}")
+    layers = proposed_layers(found)
+    click.echo(f"kept: {layer_names(kept_layers(layers.values()))}")
     return layers, proposed_pairs(found)
 
 

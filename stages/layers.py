@@ -25,6 +25,7 @@ from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, texts_of
 from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import read_snapshot
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import Features, open_features
@@ -34,7 +35,7 @@ from pipeline.ingest.settings import CorpusSettings
 from pipeline.layer_study.control import Control, control_labels
 from pipeline.layer_study.study_tables import labels_csv, latex, layers_csv, text
 from pipeline.setup.first_rows import ROWS
-from pipeline.setup.rows import LAST_LAYERS, LAYERS_KEPT, are_long, features_row
+from pipeline.setup.rows import LAST_LAYERS, are_long, default_layers, features_row
 from pipeline.sweeps.results import TRIALS
 
 FOLDER = click.Path(path_type=Path)
@@ -198,12 +199,13 @@ def _quick_look(
         corpus = validated(settings, progress.update)
         features = _features_settings(params, name, encoder, corpus)
         sample = draw_sample(corpus, features)
+    folder = materialised(model, encoders_root / encoder)
     quick_look(
         sample,
         [label] if label is not None else list(settings.labels),
-        several=LAYERS_KEPT,
+        usual=default_layers(settings, read_snapshot(folder, verify=False).depth),
         settings=features,
-        encoder=materialised(model, encoders_root / encoder),
+        encoder=folder,
         store_root=store_path(),
         project=project_root(),
         trust_remote_code=model.trust_remote_code,
@@ -220,7 +222,7 @@ def _features_settings(
         if (found.corpus, found.encoder) == (corpus, encoder):
             return found
     long = are_long(example.text for example in islice(rows.examples, ROWS))
-    row = features_row(corpus, encoder, layers=LAST_LAYERS, long=long, raw_bytes=0)
+    row = features_row(corpus, encoder, layers=[LAST_LAYERS], long=long, raw_bytes=0)
     return FeaturesSettings.model_validate_json(json.dumps(row))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from pipeline.features.layers import spread_layers
 from pipeline.features.reader import Features
 from pipeline.quick_look.encoded_sample import EncodedSample
 from pipeline.quick_look.probe_score import probe_score
@@ -43,11 +42,13 @@ class LabelScores:
     Attributes:
         label: the label.
         metric: of the scores.
+        count: layers that a head of it reads.
         scores: in the order of ``layer_scores``.
     """
 
     label: str
     metric: str
+    count: int
     scores: Sequence[LayerScore]
 
     @property
@@ -78,16 +79,16 @@ def read_dataset(encoded: EncodedSample, label: str) -> LabelledDataset:
 
 
 def layer_scores(
-    encoded: EncodedSample, dataset: LabelledDataset, *, several: int
+    encoded: EncodedSample, dataset: LabelledDataset, *, usual: Sequence[int]
 ) -> Iterator[LayerScore]:
-    """Yields a score of every layer, then of some spread over the depth and of the best ones.
+    """Yields a score of every layer, then of the usual ones side by side, and of as many best ones.
 
     Of pairs, every layer has two: of both texts read together, and of each by itself.
 
     Args:
         encoded: the sample.
         dataset: one of its labels.
-        several: layers that are read side by side.
+        usual: layers that a head reads where nothing is known of the corpus.
     """
     vectors, found = SampleVectors(encoded.whole), {}
     read = vectors.of_words if dataset.label_type.on_words else vectors.of_texts
@@ -97,23 +98,20 @@ def layer_scores(
         yield LayerScore((layer,), found[layer], None if apart is None else "together")
         if apart is not None:
             yield LayerScore((layer,), _score(dataset, partial(apart, layer)), "apart")
-    for layers in () if apart is not None else _sets(found, encoded.depth, several):
+    for layers in () if apart is not None else _sets(found, usual):
         if len(layers) * encoded.whole.width <= _WIDEST:
             yield LayerScore(layers, _score(dataset, partial(read, layers)))
 
 
-def proposed_layers(labels: Sequence[LabelScores], several: int) -> list[int]:
-    """Layers to keep of a corpus for the heads of all its labels.
+def proposed_layers(labels: Sequence[LabelScores]) -> dict[str, list[int]]:
+    """Layers for a head of each label.
 
     Of one label, those that were best side by side. Of several labels, and of pairs of texts, those
-    whose own probes were nearest to the best layer of each label, on average.
-
-    Args:
-        labels: one at least.
-        several: how many to keep.
+    whose own probes were nearest to the best layer of each label, on average: if every label had
+    layers of its own, nearly all would be kept.
     """
     if len(labels) == 1 and labels[0].several is not None:
-        return list(labels[0].several)
+        return {labels[0].label: list(labels[0].several)}
     behind: dict[int, list[float]] = {}
     for scores in labels:
         single = [row for row in scores.scores if len(row.layers) == 1]
@@ -122,7 +120,7 @@ def proposed_layers(labels: Sequence[LabelScores], several: int) -> list[int]:
             own = max(row.score for row in single if row.layers == (layer,))
             behind.setdefault(layer, []).append(best - own)
     nearest = sorted(behind, key=lambda layer: (sum(behind[layer]), layer))
-    return sorted(nearest[:several])
+    return {scores.label: sorted(nearest[: scores.count]) for scores in labels}
 
 
 def proposed_pairs(labels: Sequence[LabelScores]) -> Pairs | None:
@@ -142,10 +140,10 @@ def _score(dataset: LabelledDataset, read: Callable[[Split], Vectors]) -> float:
     return probe_score({name: read(split) for name, split in dataset.splits.items()}, dataset)
 
 
-def _sets(found: Mapping[int, float], depth: int, several: int) -> list[tuple[int, ...]]:
-    """Layers spread over the depth, and those that are best by themselves."""
-    best = sorted(found, key=lambda layer: -found[layer])[:several]
-    sets = (tuple(spread_layers(depth, several)), tuple(sorted(best)))
+def _sets(found: Mapping[int, float], usual: Sequence[int]) -> list[tuple[int, ...]]:
+    """The usual layers, and as many of those that are best by themselves."""
+    best = sorted(found, key=lambda layer: -found[layer])[: len(usual)]
+    sets = (tuple(usual), tuple(sorted(best)))
     return [layers for layers in dict.fromkeys(sets) if len(layers) > 1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def quick_look(
     sample: CorpusSample,
     labels: Sequence[str],
     *,
-    several: int,
+    usual: Mapping[str, Sequence[int]],
     settings: FeaturesSettings,
     encoder: Path,
     store_root: Path,
@@ -33,7 +33,7 @@ def quick_look(
     Args:
         sample: some of its rows.
         labels: some of its labels, one at least.
-        several: layers that are read side by side.
+        usual: by label, the layers that its head reads where nothing is known of the corpus.
         settings: how texts are read; with those of a features row, its rows are in the store then.
         encoder: a materialised encoder.
         store_root: the local feature store.
@@ -59,11 +59,11 @@ def quick_look(
                 )
             )
         echo(f"{settings.corpus}, {settings.encoder}: {train} training rows, {dev} dev rows")
-        return print_layers(encoded, labels, several=several)
+        return print_layers(encoded, labels, usual=usual)
 
 
 def print_layers(
-    encoded: EncodedSample, labels: Sequence[str], *, several: int
+    encoded: EncodedSample, labels: Sequence[str], *, usual: Mapping[str, Sequence[int]]
 ) -> list[LabelScores]:
     """Prints a table per label, with bars on a terminal; what cannot be learnt is left out.
 
@@ -73,7 +73,6 @@ def print_layers(
     found: list[LabelScores] = []
     problem: TrainingError | None = None
     bars = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
-    longest = range(encoded.depth + 1)[-several:]
     for label in labels:
         try:
             dataset = read_dataset(encoded, label)
@@ -82,11 +81,12 @@ def print_layers(
             echo(f"left out: {problem}", err=True)
             continue
         echo(heading(label, dataset.label_type.probe_metric))
-        rows = []
-        for row in layer_scores(encoded, dataset, several=several):
+        count, rows = len(usual[label]), []
+        longest = range(encoded.depth + 1)[-count:]
+        for row in layer_scores(encoded, dataset, usual=usual[label]):
             echo(line(row, longest=longest, bars=bars))
             rows.append(row)
-        found.append(LabelScores(label, dataset.label_type.probe_metric, rows))
+        found.append(LabelScores(label, dataset.label_type.probe_metric, count, rows))
         echo(summary(found[-1]))
     if problem is not None and not found:
         raise problem

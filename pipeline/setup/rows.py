@@ -6,7 +6,7 @@ Their values were measured: docs/guides/your-data.md has the tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -16,9 +16,11 @@ from pipeline.ingest.settings import STORED_KIND, CorpusSettings
 from pipeline.tasks.label_type import LabelType
 from pipeline.tasks.registry import default_label_type
 
-LAYERS_KEPT = 4
-LAST_LAYERS = (-4, -3, -2, -1)
-"""What is kept of an encoder whose depth is not known yet; hardly any has fewer layers."""
+TEXT_LAYERS = 3
+"""Layers, spread evenly over the encoder's depth, that are read for labels of texts."""
+
+LAST_LAYERS = [-4, -3, -2, -1]
+"""Layers of an encoder whose depth is not known yet; hardly any has fewer."""
 
 MAX_LENGTH = 128
 STRIDE = 32
@@ -64,16 +66,38 @@ def are_long(texts: Iterable[Text]) -> bool:
     return sum(long) > _MOST_LONG * len(long)
 
 
-def default_layers(depth: int | None) -> list[int]:
-    """Layers spread over the depth of an encoder; the last ones where that is not known."""
-    return list(LAST_LAYERS) if depth is None else spread_layers(depth, LAYERS_KEPT)
+def default_layers(settings: CorpusSettings, depth: int | None) -> dict[str, list[int]]:
+    """Layers that the head of each label reads.
+
+    Args:
+        settings: of the corpus.
+        depth: encoder layers, where they are known.
+    """
+    return {
+        label: _layers(depth, on_words=default_label_type(STORED_KIND[kind]).on_words)
+        for label, kind in settings.labels.items()
+    }
+
+
+def _layers(depth: int | None, *, on_words: bool) -> list[int]:
+    """Layers spread over the depth; for labels of words, one more below them."""
+    if depth is None:
+        return list(LAST_LAYERS) if on_words else LAST_LAYERS[-TEXT_LAYERS:]
+    layers = spread_layers(depth, TEXT_LAYERS)
+    lower = layers[0] // 2
+    return [lower, *layers] if on_words and lower else layers
+
+
+def kept_layers(layers: Iterable[Sequence[int]]) -> list[int]:
+    """All layers that heads read, in order."""
+    return sorted({layer for own in layers for layer in own})
 
 
 def features_row(
     corpus: str,
     encoder: str,
     *,
-    layers: Collection[int],
+    layers: Iterable[Sequence[int]],
     long: bool,
     raw_bytes: int,
 ) -> dict[str, Any]:
@@ -82,7 +106,7 @@ def features_row(
     Args:
         corpus: the corpus.
         encoder: the encoder.
-        layers: that are kept.
+        layers: that heads read; all of them are kept.
         long: whether texts are longer than ``MAX_LENGTH``: then they are read in windows.
         raw_bytes: size of the corpus.
     """
@@ -92,7 +116,7 @@ def features_row(
     return {
         "corpus": corpus,
         "encoder": encoder,
-        "layers": sorted(layers),
+        "layers": kept_layers(layers),
         "max_length": MAX_LENGTH,
         **reading,
         "storage_dtype": "float16",
@@ -102,21 +126,23 @@ def features_row(
 
 
 def head_rows(
-    corpus: str, settings: CorpusSettings, *, layers: Sequence[int], long: bool
+    corpus: str, settings: CorpusSettings, layers: Mapping[str, Sequence[int]], *, long: bool
 ) -> dict[str, dict[str, Any]]:
     """Rows of ``heads``, one for each label, by names that differ.
 
     Args:
         corpus: the corpus, whose features row has the same name.
         settings: of the corpus.
-        layers: that are read; the features row keeps them.
+        layers: that are read, by label.
         long: as for ``features_row``.
     """
     heads: dict[str, dict[str, Any]] = {}
     for label, kind in settings.labels.items():
         base = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")[:_LONGEST]
         name = next(name for name in _numbered(base) if name not in heads)
-        heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind], layers=layers, long=long)
+        heads[name] = head_row(
+            corpus, corpus, label, STORED_KIND[kind], layers=layers[label], long=long
+        )
     return heads
 
 

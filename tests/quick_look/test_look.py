@@ -34,7 +34,7 @@ def test_bars_are_drawn_on_a_terminal_that_has_them(
     found = quick_look(
         draw_sample(words_corpus(60), SETTINGS),
         ["size"],
-        several=2,
+        usual={"size": [1, 3]},
         settings=SETTINGS,
         encoder=tiny_encoder,
         store_root=tmp_path / "store",

@@ -31,9 +31,9 @@ def test_bars_are_as_long_as_scores(score: float, bar: str) -> None:
 def test_the_best_and_what_is_kept_are_said() -> None:
     assert heading("topic", "macro_f1") == "topic: macro_f1 on dev, linear probes"
     singles = [LayerScore((0,), 0.3), LayerScore((1,), 0.7)]
-    several = LabelScores("topic", "macro_f1", [*singles, LayerScore((0, 1), 0.6)])
+    several = LabelScores("topic", "macro_f1", 2, [*singles, LayerScore((0, 1), 0.6)])
     assert summary(several) == "best: layer 1; of several, layers 0, 1"
-    several = LabelScores("topic", "macro_f1", [*singles, LayerScore((0, 1), 0.8)])
+    several = LabelScores("topic", "macro_f1", 2, [*singles, LayerScore((0, 1), 0.8)])
     assert summary(several) == "best: layers 0, 1"
-    pairs = LabelScores("topic", "macro_f1", [LayerScore((1,), 0.7, "apart")])
+    pairs = LabelScores("topic", "macro_f1", 2, [LayerScore((1,), 0.7, "apart")])
     assert summary(pairs) == "best: layer 1, pairs apart"

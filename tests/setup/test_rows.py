@@ -23,11 +23,25 @@ from pipeline.setup.rows import (
 SHORT, LONG = "a few words", "many words " * MAX_LENGTH
 
 
-def test_layers_are_spread_over_the_depth() -> None:
-    assert default_layers(6) == [2, 3, 4, 6]
-    assert default_layers(12) == [3, 6, 9, 12]
-    assert default_layers(2) == [1, 2]
-    assert default_layers(None) == [-4, -3, -2, -1]
+@pytest.mark.parametrize(
+    ("depth", "of_texts", "of_words"),
+    [
+        (2, [1, 2], [1, 2]),
+        (6, [2, 4, 6], [1, 2, 4, 6]),
+        (12, [4, 8, 12], [2, 4, 8, 12]),
+        (None, [-3, -2, -1], [-4, -3, -2, -1]),
+    ],
+)
+def test_layers_are_spread_over_the_depth(
+    depth: int | None, of_texts: list[int], of_words: list[int]
+) -> None:
+    assert default_layers(CORPUS, depth) == {
+        "kind": of_texts,
+        "kinds": of_texts,
+        "size": of_texts,
+        "pos": of_words,
+        "tags": of_words,
+    }
 
 
 @pytest.mark.parametrize(
@@ -49,9 +63,9 @@ def test_texts_are_long_if_too_many_would_be_cut(texts: list[Any], expected: boo
 @pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("raw_bytes", [0, 10**9])
 def test_features_keep_all_of_a_long_text(long: bool, raw_bytes: int) -> None:
-    row = features_row("c", "e", layers=[4, 2], long=long, raw_bytes=raw_bytes)
+    row = features_row("c", "e", layers=[[4, 6], [2, 6]], long=long, raw_bytes=raw_bytes)
     settings = FeaturesSettings.model_validate_json(json.dumps(row))
-    assert settings.layers == (2, 4)
+    assert settings.layers == (2, 4, 6)
     assert settings.long_texts == ("window" if long else "truncate")
     assert settings.shard_tokens == (65536 if raw_bytes else 4096)
 
@@ -83,7 +97,7 @@ def test_pooling_of_long_texts_reads_all_of_them() -> None:
 def test_each_label_has_a_head_of_its_own_name() -> None:
     labels = {"top-ic": "class", "top_ic": "number", "x" * 200: "class"}
     settings = CORPUS.model_copy(update={"labels": labels})
-    found = head_rows("c", settings, layers=[2], long=False)
+    found = head_rows("c", settings, {label: [2] for label in labels}, long=False)
     assert [row["label"] for row in found.values()] == ["top-ic", "top_ic", "x" * 200]
     assert list(found)[:2] == ["c_top_ic", "c_top_ic_2"]
     assert len(list(found)[2]) <= 80

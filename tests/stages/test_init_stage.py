@@ -169,8 +169,8 @@ def test_parallel_lines_have_two_heads(init: Init) -> None:
 def test_rows_keep_layers_spread_over_the_encoder_and_heads_read_them(init: Init) -> None:
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
     assert init("data/raw/x.csv").exit_code == 0
-    assert rows("x")["features"]["layers"] == [2, 3, 4, 6]
-    assert rows("x_topic")["heads"]["layers"] == [2, 3, 4, 6]
+    assert rows("x")["features"]["layers"] == [2, 4, 6]
+    assert rows("x_topic")["heads"]["layers"] == [2, 4, 6]
     assert rows("x")["features"]["long_texts"] == "truncate"
 
 
@@ -196,8 +196,8 @@ def test_layers_are_the_last_ones_where_the_encoder_is_not_here_yet(init: Init) 
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
     use_encoder({"source": "owner/bert", "revision": "0" * 40})
     assert init("data/raw/x.csv").exit_code == 0
-    assert rows("x")["features"]["layers"] == [-4, -3, -2, -1]
-    assert rows("x_topic")["heads"]["layers"] == [-4, -3, -2, -1]
+    assert rows("x")["features"]["layers"] == [-3, -2, -1]
+    assert rows("x_topic")["heads"]["layers"] == [-3, -2, -1]
     assert CliRunner().invoke(check).exit_code == 0
 
 
@@ -205,7 +205,7 @@ def test_an_encoder_that_is_not_there_is_left_to_check(init: Init) -> None:
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
     use_encoder({"source": "./absent", "revision": None})
     assert init("data/raw/x.csv").exit_code == 0
-    assert rows("x")["features"]["layers"] == [-4, -3, -2, -1]
+    assert rows("x")["features"]["layers"] == [-3, -2, -1]
     assert "no such folder" in CliRunner().invoke(check).output
 
 
@@ -230,10 +230,8 @@ def tiny(init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
 
 
 def test_a_quick_look_finds_the_layers_before_anything_is_written(
-    tiny: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Init, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("stages.init.LAYERS_KEPT", 2)
-    # Of the word alone: embeddings know it best, and no spread over the depth has them.
     conll = "".join(
         f"{word} {'B-x' if word == 'wolf' else 'O'}\n{'' if n % 5 else chr(10)}"
         for n, word in enumerate(word for words in random_sentences(80) for word in words)
@@ -245,7 +243,7 @@ def test_a_quick_look_finds_the_layers_before_anything_is_written(
     kept = rows("x")["features"]["layers"]
     assert kept == rows("x_entities")["heads"]["layers"]
     assert f"kept: layers {', '.join(map(str, kept))}\n" in result.output
-    assert len(kept) == 2
+    assert len(kept) == 4
     assert Path("data/encoders/minilm/encoder.json").is_file()
     assert_works("x")
 
