@@ -1,7 +1,4 @@
-"""The rows of ``features`` and ``heads`` that a new corpus begins with.
-
-Their values were measured: docs/guides/your-data.md has the tables.
-"""
+"""The rows of ``features`` and ``heads`` that a new corpus begins with, and all values in them."""
 
 from __future__ import annotations
 
