@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from itertools import count, islice
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from stat import S_IMODE
 from typing import Any, get_args
@@ -18,25 +17,28 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.core.command import PARAMS, StageCommand, complete_rows
-from pipeline.core.errors import DataError, ParameterError
+from pipeline.core.environment import project_root, store_path
+from pipeline.core.errors import DataError, EncoderError, ParameterError
 from pipeline.core.files import atomic_directory, atomic_file
 from pipeline.core.params import ParamsFile
 from pipeline.core.printing import printable
 from pipeline.core.reading import open_regular
 from pipeline.corpus.folds import FEWEST
+from pipeline.corpus.texts import Text
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import DESCRIPTION, read_snapshot
+from pipeline.encoder.source import source_depth
+from pipeline.extraction.settings import FeaturesSettings
 from pipeline.ingest.formats import RawCorpus
 from pipeline.ingest.listing import files_below, link_problem
 from pipeline.ingest.problems import InvalidCorpusError
-from pipeline.ingest.settings import STORED_KIND, CorpusSettings, FormatName
+from pipeline.ingest.settings import CorpusSettings, FormatName
 from pipeline.ingest.sources import bytes_of
 from pipeline.setup.answers import Answers, asker, corpus_row
 from pipeline.setup.first_rows import ROWS
 from pipeline.setup.params_editing import add_rows
 from pipeline.setup.preview import preview_file
-from pipeline.setup.rows import features_row, head_row
-
-_LONGEST = 80
-"""Characters of the name of a head's row, which is one of files, too."""
+from pipeline.setup.rows import are_long, default_layers, features_row, head_rows, kept_layers
 
 
 @click.command(cls=StageCommand)
@@ -54,7 +56,20 @@ _LONGEST = 80
     shell_complete=complete_rows("encoders"),
 )
 @click.option("--add/--no-add", default=True, help="Whether to run `dvc add` on the file.")
+@click.option(
+    "--quick/--no-quick",
+    default=None,
+    help="Whether to keep the layers that linear probes find on some of its rows, in about a "
+    "minute; on a terminal it is asked, elsewhere it is not done.",
+)
 @click.option("--ask/--no-ask", default=None, help="Whether to ask; by default on a terminal.")
+@click.option(
+    "--encoders-root",
+    type=click.Path(path_type=Path),
+    default="data/encoders",
+    show_default=True,
+    help="Of materialised encoders.",
+)
 @PARAMS
 def main(
     path: Path,
@@ -67,7 +82,9 @@ def main(
     split: str | None,
     encoder: str | None,
     add: bool,
+    quick: bool | None,
     ask: bool | None,
+    encoders_root: Path,
     params_path: Path,
 ) -> None:
     """Looks at PATH, a file or folder with text and labels, and writes the rows that it needs.
@@ -83,13 +100,26 @@ def main(
     asking = sys.stdin.isatty() if ask is None else ask
     corpus_name, row = corpus_row(path, preview, said, asker(asking=asking), params)
     settings = _validated(row)
-    _refuse_problems(path, settings)
-    encoder = encoder or next(iter(params.table("encoders")), None)
+    long = are_long(_first_texts(path, settings))
+    encoder = encoder or next(iter(params.table("encoders")), "")
     if encoder not in params.table("encoders"):
         raise ParameterError(f"{params_path}: there is no encoders.{encoder}; add one first")
-    heads = _head_rows(corpus_name, settings)
+    model = params.section(EncoderSettings, "encoders", encoder)
+    layers = default_layers(settings, _depth(model, encoders_root / encoder))
+    features = features_row(
+        corpus_name, encoder, layers=layers.values(), long=long, raw_bytes=bytes_of(path) or 0
+    )
+    heads: dict[str, dict[str, Any]] = {}
+    if settings.split.folds is not None and settings.split.folds < FEWEST:
+        click.echo(f"no head is added: heads need {FEWEST} folds or more")
+    else:
+        if _asks_quick_look() if quick is None and asking else quick:
+            found, pairs = _quick_look(path, settings, features, model, encoders_root / encoder)
+            layers |= found
+            features["layers"] = kept_layers(layers.values())
+            features |= {} if pairs is None else {"pairs": pairs}
+        heads = head_rows(corpus_name, settings, layers, long=long)
     inside = _into_project(path, Path(row["path"]))
-    features = features_row(corpus_name, encoder, raw_bytes=bytes_of(inside) or 0)
     add_rows(
         params_path,
         {"corpora": {corpus_name: row}, "features": {corpus_name: features}, "heads": heads},
@@ -112,39 +142,73 @@ def _validated(row: Mapping[str, Any]) -> CorpusSettings:
         raise ParameterError(f"the row of corpora: {message}") from None
 
 
-def _refuse_problems(path: Path, settings: CorpusSettings) -> None:
+def _first_texts(path: Path, settings: CorpusSettings) -> list[Text]:
     """Reads the first rows as `prepare` will.
 
     Raises:
         InvalidCorpusError: they have a problem.
     """
     raw = RawCorpus(path, settings)
-    for _ in islice(raw, ROWS):
-        pass
+    texts = [example.text for example in islice(raw, ROWS)]
     try:
         raw.problems.raise_if_any(str(path))
     except InvalidCorpusError as error:
         for line in error.lines:
             click.echo(line, err=True)
         raise
+    return texts
 
 
-def _head_rows(corpus: str, settings: CorpusSettings) -> dict[str, dict[str, Any]]:
-    heads = {}
-    if settings.split.folds is not None and settings.split.folds < FEWEST:
-        click.echo(f"no head is added: heads need {FEWEST} folds or more")
-        return {}
-    for label, kind in settings.labels.items():
-        base = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")[:_LONGEST]
-        name = next(name for name in _numbered(base) if name not in heads)
-        heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind])
-    return heads
+def _depth(model: EncoderSettings, folder: Path) -> int | None:
+    """Layers of an encoder, where its configuration is at hand; nothing is loaded for it."""
+    try:
+        if (folder / DESCRIPTION).is_file():
+            return read_snapshot(folder, verify=False).depth
+        return source_depth(model)
+    except EncoderError:
+        return None  # what is wrong with it, `check` says, whatever the corpus
 
 
-def _numbered(name: str) -> Iterator[str]:
-    """Yields the name, and then with numbers behind it."""
-    yield name
-    yield from (f"{name}_{number}" for number in count(2))
+def _asks_quick_look() -> bool:
+    question = "try all layers of the encoder on some of its rows, which takes about a minute?"
+    return click.confirm(question, default=True, err=True)
+
+
+def _quick_look(
+    path: Path,
+    settings: CorpusSettings,
+    features: Mapping[str, Any],
+    model: EncoderSettings,
+    encoder: Path,
+) -> tuple[dict[str, list[int]], str | None]:
+    """Layers that probes of some rows find best, by label; and how pairs are better read, if any.
+
+    The corpus may not be in the project yet.
+    """
+    from pipeline.quick_look.encoded_sample import materialised
+    from pipeline.quick_look.layer_scores import proposed_layers, proposed_pairs
+    from pipeline.quick_look.look import quick_look
+    from pipeline.quick_look.sample import draw_sample
+    from pipeline.quick_look.score_table import layer_names
+    from stages.prepare import progress_bar, validated
+
+    row = FeaturesSettings.model_validate_json(json.dumps(features))
+    with progress_bar(row.corpus, path, readings=2) as progress:
+        sample = draw_sample(validated(settings, progress.update, path=path), row)
+    folder = materialised(model, encoder)
+    found = quick_look(
+        sample,
+        list(settings.labels),
+        usual=default_layers(settings, read_snapshot(folder, verify=False).depth),
+        settings=row,
+        encoder=folder,
+        store_root=store_path(),
+        project=project_root(),
+        trust_remote_code=model.trust_remote_code,
+    )
+    layers = proposed_layers(found)
+    click.echo(f"kept: {layer_names(kept_layers(layers.values()))}")
+    return layers, proposed_pairs(found)
 
 
 def _into_project(path: Path, place: Path) -> Path:

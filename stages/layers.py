@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from itertools import islice
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from pipeline.core.command import PARAMS, LongCommand, complete_rows, echo, echo_logs
 from pipeline.core.environment import (
@@ -21,19 +24,42 @@ from pipeline.core.files import atomic_directory, readable_json
 from pipeline.core.params import ParamsFile
 from pipeline.corpus.folds import require_splits
 from pipeline.corpus.storage import read_labels, texts_of
+from pipeline.encoder.settings import EncoderSettings
+from pipeline.encoder.snapshot import read_snapshot
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.hash_cache import CACHE_FILE, HashCache
 from pipeline.features.reader import Features, open_features
 from pipeline.heads.settings import HeadSettings
+from pipeline.ingest.prepare import PreparedCorpus
+from pipeline.ingest.settings import CorpusSettings
 from pipeline.layer_study.control import Control, control_labels
 from pipeline.layer_study.study_tables import labels_csv, latex, layers_csv, text
+from pipeline.setup.first_rows import ROWS
+from pipeline.setup.rows import LAST_LAYERS, are_long, default_layers, features_row
 from pipeline.sweeps.results import TRIALS
 
 FOLDER = click.Path(path_type=Path)
 
 
+def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names of heads; of a quick look, names of a corpus and an encoder."""
+    tables = {"name": "heads"}
+    if ctx.params.get("quick"):
+        tables = {"name": "corpora", "encoder": "encoders"}
+    table = tables.get(parameter.name or "")
+    return complete_rows(table)(ctx, parameter, incomplete) if table else []
+
+
 @click.command(cls=LongCommand)
-@click.argument("name", shell_complete=complete_rows("heads"))
+@click.argument("name", shell_complete=_complete)
+@click.argument("encoder", required=False, shell_complete=_complete)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Instead, fit linear probes to all layers of ENCODER, by default the first of its table, "
+    "on some rows of corpus NAME; nothing has to be built before.",
+)
+@click.option("--label", help="With --quick: the one label to learn; by default all of them.")
 @click.option("--seeds", help="Of training, as 13,14,15; by default those of the head.")
 @click.option(
     "--random-init",
@@ -55,6 +81,9 @@ FOLDER = click.Path(path_type=Path)
 @PARAMS
 def main(
     name: str,
+    encoder: str | None,
+    quick: bool,
+    label: str | None,
     seeds: str | None,
     with_random_init: bool,
     how: Control,
@@ -62,7 +91,15 @@ def main(
     studies_root: Path,
     params_path: Path,
 ) -> None:
-    """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers."""
+    """Trains head NAME on each kept layer and on their mix, and writes studies/NAME_layers.
+
+    With --quick, NAME is a corpus, and linear probes tell in about a minute which layers of an
+    encoder are worth keeping.
+    """
+    _refuse_mixed_options(quick=quick)
+    if quick:
+        _quick_look(ParamsFile(params_path), name, encoder, label, data_root / "encoders")
+        return
     from pipeline.layer_study.selections import layer_selections, predict_selection
     from pipeline.layer_study.study import summarise
 
@@ -131,6 +168,62 @@ def main(
         f"{study['chosen']}, chosen on dev, on test: {study['metric']} {test['score']:.4f}; "
         f"written to {out}"
     )
+
+
+def _refuse_mixed_options(*, quick: bool) -> None:
+    """Refuses what only the other way of comparing layers has."""
+    ctx = click.get_current_context()
+    others = ("seeds", "with_random_init", "how") if quick else ("encoder", "label")
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name in others and ctx.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            shown = parameter.opts[0] if isinstance(parameter, click.Option) else name.upper()
+            raise click.UsageError(f"{shown} {'does not go' if quick else 'goes'} with --quick")
+
+
+def _quick_look(
+    params: ParamsFile, name: str, encoder: str | None, label: str | None, encoders_root: Path
+) -> None:
+    from pipeline.quick_look.encoded_sample import materialised
+    from pipeline.quick_look.look import quick_look
+    from pipeline.quick_look.sample import draw_sample
+    from stages.prepare import progress_bar, validated
+
+    settings = params.section(CorpusSettings, "corpora", name)
+    if label is not None and label not in settings.labels:
+        known = ", ".join(settings.labels)
+        raise params.error(("corpora", name, "labels"), f"has no {label!r}; it has: {known}")
+    encoder = encoder or next(iter(params.table("encoders")), "")
+    model = params.section(EncoderSettings, "encoders", encoder)
+    with progress_bar(name, Path(settings.path), readings=2) as progress:
+        corpus = validated(settings, progress.update)
+        features = _features_settings(params, name, encoder, corpus)
+        sample = draw_sample(corpus, features)
+    folder = materialised(model, encoders_root / encoder)
+    quick_look(
+        sample,
+        [label] if label is not None else list(settings.labels),
+        usual=default_layers(settings, read_snapshot(folder, verify=False).depth),
+        settings=features,
+        encoder=folder,
+        store_root=store_path(),
+        project=project_root(),
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def _features_settings(
+    params: ParamsFile, corpus: str, encoder: str, rows: PreparedCorpus
+) -> FeaturesSettings:
+    """The first features row of a corpus and an encoder; without any, one as `init` writes it."""
+    table = params.table("features") if "features" in params.data else {}
+    for name in table:
+        found = params.section(FeaturesSettings, "features", name)
+        if (found.corpus, found.encoder) == (corpus, encoder):
+            return found
+    long = are_long(example.text for example in islice(rows.examples, ROWS))
+    row = features_row(corpus, encoder, layers=[LAST_LAYERS], long=long, raw_bytes=0)
+    return FeaturesSettings.model_validate_json(json.dumps(row))
 
 
 def _seeds(listed: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) 
     wrong is a warning, here and in the report.
     """
     settings = ParamsFile(params_path).section(CorpusSettings, "corpora", name)
-    with progress_bar(name, settings, readings=2) as progress:
+    with progress_bar(name, Path(settings.path), readings=2) as progress:
         corpus = validated(settings, progress.update)
         facts = corpus.report_of(write_corpus(texts, labels, corpus))
     write_text(report, readable_json(facts))
@@ -41,22 +41,29 @@ def main(name: str, texts: Path, labels: Path, report: Path, params_path: Path) 
         click.echo(f"corpus {name}: {line}")
 
 
-def progress_bar(name: str, settings: CorpusSettings, *, readings: int) -> tqdm[Any]:
-    """A bar over the bytes of the raw files; silent where there is no terminal."""
-    size = bytes_of(Path(settings.path))
+def progress_bar(name: str, path: Path, *, readings: int) -> tqdm[Any]:
+    """A bar over the bytes of raw files; silent where there is no terminal."""
+    size = bytes_of(path)
     return tqdm(total=size and readings * size, unit="B", unit_scale=True, disable=None, desc=name)
 
 
-def validated(settings: CorpusSettings, advance: Callable[[int], object]) -> PreparedCorpus:
+def validated(
+    settings: CorpusSettings, advance: Callable[[int], object], *, path: Path | None = None
+) -> PreparedCorpus:
     """Reads a raw corpus once; prints what is wrong with it.
+
+    Args:
+        settings: how it is read.
+        advance: told how many bytes were read since it was told last.
+        path: where it is, if not where the settings say.
 
     Raises:
         InvalidCorpusError: anything is.
     """
-    raw = RawCorpus(Path(settings.path), settings, advance)
+    raw = RawCorpus(path or Path(settings.path), settings, advance)
     corpus = prepare(raw, settings, problems=raw.problems, tally=raw.tally)
     try:
-        raw.problems.raise_if_any(settings.path)
+        raw.problems.raise_if_any(str(path or settings.path))
     except InvalidCorpusError as error:
         for line in error.lines:
             click.echo(line, err=True)

@@ -25,7 +25,7 @@ def main(names: tuple[str, ...], params_path: Path) -> None:
     params = ParamsFile(params_path)
     for name in names or params.table("corpora"):
         settings = params.section(CorpusSettings, "corpora", name)
-        with progress_bar(name, settings, readings=2) as progress:
+        with progress_bar(name, Path(settings.path), readings=2) as progress:
             facts = validated(settings, progress.update).report
         for line in summary(facts):
             click.echo(f"corpus {name}: {line}")

@@ -25,6 +25,7 @@ ROOMS = (
     "report",
     "sweeps",
     "layer_study",
+    "quick_look",
     "lineage",
     "setup",
     "project",

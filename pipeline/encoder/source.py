@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.core.errors import EncoderError
 from pipeline.core.packages import PackageFilesMissingError, package_files
-from pipeline.encoder.config import json_object, own_code
+from pipeline.encoder.config import DEPTH_NAMES, json_object, own_code
 from pipeline.encoder.roles import (
     CONFIG,
     INDEX,
@@ -95,6 +95,16 @@ def source_config(settings: EncoderSettings) -> dict[str, Any] | None:
     if path is None:
         raise EncoderError(f"encoder source {settings.source!r}: has no {CONFIG}")
     return json_object(path, settings.source)
+
+
+def source_depth(settings: EncoderSettings) -> int | None:
+    """Encoder layers of the model if they can be read without the network, else ``None``.
+
+    Raises:
+        EncoderError: there is no such source, or its configuration is damaged.
+    """
+    config = source_config(settings) or {}
+    return next((config[key] for key in DEPTH_NAMES if isinstance(config.get(key), int)), None)
 
 
 def hub_commit(model: str) -> str | None:

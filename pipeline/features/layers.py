@@ -22,6 +22,17 @@ def resolve_layer(layer: int, depth: int) -> int | None:
     return resolved if 0 <= resolved <= depth else None
 
 
+def spread_layers(depth: int, count: int) -> list[int]:
+    """Layers spread evenly over the depth of an encoder, the last one among them.
+
+    Args:
+        depth: encoder layers of the model.
+        count: how many, at the most.
+    """
+    count = min(count, depth)
+    return [round(place * depth / count) for place in range(1, count + 1)]
+
+
 def kept_layers(layers: Sequence[int], features: Features) -> list[int]:
     """Layers that may be counted from the end, resolved.
 

@@ -11,10 +11,9 @@ from pipeline.core.environment import store_path
 from pipeline.core.errors import EncoderError
 from pipeline.core.params import ParamsFile, SectionType
 from pipeline.corpus.folds import FEWEST
-from pipeline.encoder.config import DEPTH_NAMES
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import changed_files
-from pipeline.encoder.source import pin_advice, source_config
+from pipeline.encoder.source import pin_advice, source_depth
 from pipeline.extraction.estimate import cost_of_layer
 from pipeline.extraction.settings import FeaturesSettings
 from pipeline.features.layers import resolve_layer
@@ -135,10 +134,9 @@ def _depth(params: ParamsFile, name: str, settings: EncoderSettings) -> int | No
             raise params.error(("encoders", name, "revision"), pin_advice(settings.source))
         return None
     try:
-        config = source_config(settings) or {}
+        return source_depth(settings)
     except EncoderError as error:
         raise params.error(("encoders", name, "source"), str(error)) from None
-    return next((config[key] for key in DEPTH_NAMES if isinstance(config.get(key), int)), None)
 
 
 def _check_kept_layers(

@@ -6,6 +6,7 @@
 ``<store>/<recipe>/log.jsonl``              what computed which shard
 ``<store>/digests.jsonl``                   files that were hashed already (``digests.py``)
 ``<store>/lock``                            who is writing (``lock.py``)
+``<store>/quick``                           links to what a quick look reads, while it does
 
 DVC neither tracks nor pushes it: a features row in ``data/features`` is made of hard links into it.
 

@@ -48,7 +48,7 @@ class LabelledDataset:
     Attributes:
         label_type: of its labels.
         names: labels of the training split, in alphabetical order; none for numbers.
-        splits: ``train``, ``dev`` and ``test``.
+        splits: ``train``, ``dev`` and ``test``, or those that were asked for.
         report: words without a token, and labels that training never saw, per split.
     """
 
@@ -63,13 +63,20 @@ class LabelledDataset:
         return self.splits["train"].pairs_apart
 
 
-def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> LabelledDataset:
+def build_dataset(
+    labels: Labels,
+    features: Features,
+    label_type: LabelType,
+    *,
+    splits: Sequence[str] = SPLITS,
+) -> LabelledDataset:
     """Align one label column with the rows of features of the same texts.
 
     Args:
         labels: the column, in splits.
         features: of the same texts.
         label_type: how the column is learnt.
+        splits: those that are read; each must have rows.
 
     Raises:
         StoreError: the features are of other texts than the labels.
@@ -91,7 +98,7 @@ def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> 
         )
     require_splits(labels)
     members = {
-        name: [row for row, split in enumerate(labels.splits) if split == name] for name in SPLITS
+        name: [row for row, split in enumerate(labels.splits) if split == name] for name in splits
     }
     for name, rows in members.items():
         if not rows:
@@ -102,11 +109,11 @@ def build_dataset(labels: Labels, features: Features, label_type: LabelType) -> 
         only = ", ".join(map(repr, distinct)) or "none"
         raise TrainingError(f"training has one label only ({only}): nothing to learn")
     names = label_type.label_names(train)
-    splits = {
+    found = {
         name: _split(rows, labels, features, label_type, names) for name, rows in members.items()
     }
-    report = {name: _report(split, label_type, names) for name, split in splits.items()}
-    return LabelledDataset(label_type, names, splits, report)
+    report = {name: _report(split, label_type, names) for name, split in found.items()}
+    return LabelledDataset(label_type, names, found, report)
 
 
 def _split(

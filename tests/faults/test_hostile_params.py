@@ -239,7 +239,7 @@ def test_an_end_of_input_at_a_question_writes_nothing(folder: Path, answers: str
 def test_a_terminal_that_is_not_utf_8_is_asked_and_answers(folder: Path) -> None:
     rows = [{"text": f"words {n}", "é": "ab"[n % 2]} for n in range(40)]
     (folder / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [sys.executable, "-m", "stages.init", "new.jsonl", "--ask"]
+    command = [sys.executable, "-m", "stages.init", "new.jsonl", "--ask", "--no-quick"]
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     environment.setdefault("PYTHONPATH", str(ROOT))
     done = subprocess.run(
@@ -252,7 +252,7 @@ def test_a_terminal_that_is_not_utf_8_is_asked_and_answers(folder: Path) -> None
 @pytest.mark.parametrize("answer", [b"\xff", b"{\xff: class}", b"{a: [", b"[" * 100_000, b"1"])
 def test_an_answer_that_is_none_is_one_line(folder: Path, answer: bytes) -> None:
     before = snapshot(folder)
-    command = [sys.executable, "-m", "stages.init", "new.jsonl", "--ask"]
+    command = [sys.executable, "-m", "stages.init", "new.jsonl", "--ask", "--no-quick"]
     environment = {**os.environ, "PYTHONPATH": os.environ.get("PYTHONPATH", str(ROOT))}
     done = subprocess.run(
         command,

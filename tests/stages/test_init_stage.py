@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from conftest import random_sentences, write_tiny_bert
 from import_graph import ROOT
 from ruamel.yaml import YAML
 
+from pipeline.setup.params_editing import set_values
 from stages.check import main as check
 from stages.init import main
 from stages.prepare import main as prepare
@@ -46,6 +50,11 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
 def rows(name: str) -> Any:
     params = YAML(typ="safe").load(Path("params.yaml").read_text(encoding="utf-8"))
     return {table: section.get(name) for table, section in params.items()}
+
+
+def use_encoder(row: dict[str, str | None]) -> None:
+    """Gives the parameters another encoder, under the name that they have."""
+    set_values(Path("params.yaml"), ("encoders", "minilm"), row)
 
 
 def assert_works(name: str) -> None:
@@ -110,8 +119,9 @@ def test_flags_say_what_would_be_guessed(init: Init) -> None:
 
 def test_questions_have_the_guesses_as_answers(init: Init) -> None:
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
-    result = init("data/raw/x.csv", "--ask", answers="mine\n\n{topic: class}\n\n")
+    result = init("data/raw/x.csv", "--ask", answers="mine\n\n{topic: class}\n\nn\n")
     assert result.exit_code == 0, result.output
+    assert "try all layers of the encoder on some of its rows" in result.output
     assert "field of text [body]" in result.output
     assert rows("mine")["corpora"]["text"] == "body"
     assert rows("mine")["corpora"]["labels"] == {"topic": "class"}
@@ -154,6 +164,120 @@ def test_parallel_lines_have_two_heads(init: Init) -> None:
     assert rows("slots_seq_out")["heads"]
     assert rows("slots_label")["heads"]
     assert_works("slots")
+
+
+def test_rows_keep_layers_spread_over_the_encoder_and_heads_read_them(init: Init) -> None:
+    Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
+    assert init("data/raw/x.csv").exit_code == 0
+    assert rows("x")["features"]["layers"] == [2, 4, 6]
+    assert rows("x_topic")["heads"]["layers"] == [2, 4, 6]
+    assert rows("x")["features"]["long_texts"] == "truncate"
+
+
+def test_without_a_quick_look_no_encoder_is_loaded(init: Init, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(TABLE, encoding="utf-8")
+    code = (
+        "import sys; from stages.init import main; "
+        f"main([{str(tmp_path / 'x.csv')!r}], standalone_mode=False); "
+        "print(*{'torch', 'transformers'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-2:] == ["next: make repro", ""]
+
+
+def test_layers_are_the_last_ones_where_the_encoder_is_not_here_yet(init: Init) -> None:
+    Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
+    use_encoder({"source": "owner/bert", "revision": "0" * 40})
+    assert init("data/raw/x.csv").exit_code == 0
+    assert rows("x")["features"]["layers"] == [-3, -2, -1]
+    assert rows("x_topic")["heads"]["layers"] == [-3, -2, -1]
+    assert CliRunner().invoke(check).exit_code == 0
+
+
+def test_an_encoder_that_is_not_there_is_left_to_check(init: Init) -> None:
+    Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
+    use_encoder({"source": "./absent", "revision": None})
+    assert init("data/raw/x.csv").exit_code == 0
+    assert rows("x")["features"]["layers"] == [-3, -2, -1]
+    assert "no such folder" in CliRunner().invoke(check).output
+
+
+def test_long_texts_are_read_whole(init: Init) -> None:
+    lines = [json.dumps({"text": f"text {n} " * 100, "topic": "xy"[n % 2]}) for n in range(60)]
+    Path("data/raw/x.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert init("data/raw/x.jsonl").exit_code == 0
+    assert rows("x")["features"]["long_texts"] == "window"
+    assert rows("x_topic")["heads"]["pooling"] != "cls"
+    assert_works("x")
+
+
+@pytest.fixture
+def tiny(init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Init:
+    """Runs the stage with a tiny encoder, and a store of its own."""
+    bert = write_tiny_bert(
+        tmp_path / "bert", max_position_embeddings=160, num_hidden_layers=6
+    )  # the other rows read layer 4
+    use_encoder({"source": str(bert), "revision": None})
+    monkeypatch.setenv("FEATURE_STORE", str(tmp_path / "store"))
+    return init
+
+
+def test_a_quick_look_finds_the_layers_before_anything_is_written(
+    tiny: Init, tmp_path: Path
+) -> None:
+    conll = "".join(
+        f"{word} {'B-x' if word == 'wolf' else 'O'}\n{'' if n % 5 else chr(10)}"
+        for n, word in enumerate(word for words in random_sentences(80) for word in words)
+    )
+    (tmp_path / "x.conll").write_text(conll, encoding="utf-8")
+    result = tiny(str(tmp_path / "x.conll"), "--quick")
+    assert result.exit_code == 0, result.output
+    assert "entities: entity_f1 on dev, linear probes" in result.output
+    kept = rows("x")["features"]["layers"]
+    assert kept == rows("x_entities")["heads"]["layers"]
+    assert f"kept: layers {', '.join(map(str, kept))}\n" in result.output
+    assert len(kept) == 4
+    assert Path("data/encoders/minilm/encoder.json").is_file()
+    assert_works("x")
+
+
+def test_a_problem_that_a_quick_look_finds_ends_it(tiny: Init, tmp_path: Path) -> None:
+    rows_ = [json.dumps({"text": f"some text {n}", "topic": "xy"[n % 2]}) for n in range(600)]
+    (tmp_path / "x.jsonl").write_text("\n".join([*rows_, "{}"]), encoding="utf-8")
+    before = Path("params.yaml").read_text(encoding="utf-8")
+    result = tiny(str(tmp_path / "x.jsonl"), "--quick")
+    assert result.exit_code == 2
+    assert "x.jsonl:601: " in result.output
+    assert Path("params.yaml").read_text(encoding="utf-8") == before
+    assert not Path("data/raw/x.jsonl").exists()
+
+
+def test_how_pairs_are_better_read_is_written(tiny: Init) -> None:
+    texts = [" ".join(words) for words in random_sentences(160, longest=12)]
+    lines = [
+        json.dumps({"text_a": text, "text_b": text if n % 2 else texts[n - 1], "same": "ny"[n % 2]})
+        for n, text in enumerate(texts)
+    ]
+    Path("data/raw/x.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    result = tiny("data/raw/x.jsonl", "--quick")
+    assert result.exit_code == 0, result.output
+    assert "pairs apart" in result.output
+    assert rows("x")["features"]["pairs"] == "apart"
+
+
+def test_there_is_nothing_to_look_at_for_two_folds(tiny: Init) -> None:
+    Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")
+    result = tiny("data/raw/x.csv", "--quick", "--split", "{folds: 2}")
+    assert result.exit_code == 0, result.output
+    assert "no head is added" in result.output
+    assert not Path("data/encoders").exists()
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
@@ -214,9 +338,6 @@ def test_names_that_are_taken_get_a_number(init: Init) -> None:
 def test_the_file_is_tracked_where_the_project_is_one_of_dvc(
     init: Init, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import subprocess
-    import sys
-
     monkeypatch.setitem(os.environ, "DVC_NO_ANALYTICS", "1")
     subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], check=True)
     Path("data/raw/x.csv").write_text(TABLE, encoding="utf-8")

@@ -15,6 +15,7 @@ from pipeline.corpus.storage import Labels, read_labels
 from pipeline.features.reader import open_features
 from pipeline.tasks.dataset import LabelledDataset, build_dataset
 from pipeline.tasks.label_type import IGNORE
+from pipeline.tasks.registry import default_label_type
 
 
 @pytest.fixture(scope="module")
@@ -247,3 +248,15 @@ def test_words_cut_off_by_truncation_are_counted_not_dropped(
     member = split.ids.index("s60")
     assert len(split.targets[member]) == 10
     assert len(split.gold[member]) == 30
+
+
+def test_splits_that_are_not_asked_for_are_not_missed(folder: Path) -> None:
+    labels = read_labels(folder / "labels", "kind")
+    no_test = replace(labels, splits=["dev" if s == "test" else s for s in labels.splits])
+    features = open_features(folder / "features")
+    label_type = default_label_type(labels.kind)
+    with pytest.raises(TrainingError, match="the test split is empty"):
+        build_dataset(no_test, features, label_type)
+    found = build_dataset(no_test, features, label_type, splits=("train", "dev"))
+    assert list(found.splits) == list(found.report) == ["train", "dev"]
+    assert len(found.splits["dev"]) == no_test.splits.count("dev")
