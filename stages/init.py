@@ -107,7 +107,12 @@ def main(
     model = params.section(EncoderSettings, "encoders", encoder)
     layers = default_layers(settings, _depth(model, encoders_root / encoder))
     features = features_row(
-        corpus_name, encoder, layers=layers.values(), long=long, raw_bytes=bytes_of(path) or 0
+        corpus_name,
+        encoder,
+        layers=layers.values(),
+        long=long,
+        pairs=settings.text_b is not None,
+        raw_bytes=bytes_of(path) or 0,
     )
     heads: dict[str, dict[str, Any]] = {}
     if settings.split.folds is not None and settings.split.folds < FEWEST:
@@ -118,7 +123,7 @@ def main(
             layers |= found
             features["layers"] = kept_layers(layers.values())
             features |= {} if pairs is None else {"pairs": pairs}
-        heads = head_rows(corpus_name, settings, layers, long=long)
+        heads = head_rows(corpus_name, settings, layers)
     inside = _into_project(path, Path(row["path"]))
     add_rows(
         params_path,

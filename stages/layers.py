@@ -222,7 +222,9 @@ def _features_settings(
         if (found.corpus, found.encoder) == (corpus, encoder):
             return found
     long = are_long(example.text for example in islice(rows.examples, ROWS))
-    row = features_row(corpus, encoder, layers=[LAST_LAYERS], long=long, raw_bytes=0)
+    row = features_row(
+        corpus, encoder, layers=[LAST_LAYERS], long=long, pairs=False, raw_bytes=0
+    )  # of pairs, a quick look reads both ways, whatever the row
     return FeaturesSettings.model_validate_json(json.dumps(row))
 
 

@@ -8,7 +8,7 @@
 ``mean``       The mean over all tokens. For long texts: nothing has to be carried to their ends.
 ``max``        The maximum of each unit over all tokens (Conneau et al. 2017). Where single words
                decide.
-``mean_max``   The mean and the maximum side by side, twice as wide. The default of ``icehouse init``:
+``mean_max``   The mean and the maximum side by side, twice as wide. What ``icehouse init`` writes:
                over texts of 5 to 700 words it was the best or near it (docs/guides/your-data.md).
 ``attention``  A mean whose weights are learned, ``softmax(outputs @ query)`` over a text's tokens
                (Zhou et al. 2016, without their tanh). Where few of many words decide.

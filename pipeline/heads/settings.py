@@ -130,7 +130,9 @@ class HeadSettings(Section):
                 )
         else:
             if self.pooling is None:
-                raise ValueError(f"{self.task} needs 'pooling': cls, last, mean, max, mean_max or attention")
+                raise ValueError(
+                    f"{self.task} needs 'pooling': cls, last, mean, max, mean_max or attention"
+                )
             if (self.subwords, self.crf) != (None, None) or self.scheme not in (None, AUTO):
                 raise ValueError("'subwords', 'scheme' and 'crf' are for token_classification")
         return self

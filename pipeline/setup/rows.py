@@ -33,7 +33,7 @@ _LONGEST = 80
 _MANY_BYTES = 100_000_000
 
 ENTITIES: dict[str, Any] = {
-    "combine": "concat",
+    "combine": "mix",
     "subwords": "first",
     "scheme": "bio",
     "crf": True,
@@ -45,16 +45,13 @@ ENTITIES: dict[str, Any] = {
 TAGS: dict[str, Any] = {**ENTITIES, "scheme": None, "crf": False}
 """The same of plain tags."""
 
-SHORT_TEXTS: dict[str, Any] = {
+TEXTS: dict[str, Any] = {
     "combine": "concat",
-    "pooling": "max",
+    "pooling": "mean_max",
     "hidden_size": 128,
     "dropout": 0.5,
 }
-"""How texts are read that fit into ``MAX_LENGTH`` tokens."""
-
-LONG_TEXTS: dict[str, Any] = {**SHORT_TEXTS, "pooling": "mean"}
-"""The same of longer ones, of which a pooling has to read all."""
+"""How texts are read, short ones and long ones."""
 
 
 def are_long(texts: Iterable[Text]) -> bool:
@@ -96,6 +93,7 @@ def features_row(
     *,
     layers: Iterable[Sequence[int]],
     long: bool,
+    pairs: bool,
     raw_bytes: int,
 ) -> dict[str, Any]:
     """A row of ``features``.
@@ -105,6 +103,7 @@ def features_row(
         encoder: the encoder.
         layers: that heads read; all of them are kept.
         long: whether texts are longer than ``MAX_LENGTH``: then they are read in windows.
+        pairs: whether texts are pairs: then they are read apart, and compared.
         raw_bytes: size of the corpus.
     """
     reading: dict[str, Any] = {"long_texts": "truncate"}
@@ -116,6 +115,7 @@ def features_row(
         "layers": kept_layers(layers),
         "max_length": MAX_LENGTH,
         **reading,
+        **({"pairs": "apart"} if pairs else {}),
         "storage_dtype": "float16",
         # Shards of a few texts are good for edits; of millions of texts, they would be too many.
         "shard_tokens": 4096 if raw_bytes < _MANY_BYTES else 65536,
@@ -123,7 +123,7 @@ def features_row(
 
 
 def head_rows(
-    corpus: str, settings: CorpusSettings, layers: Mapping[str, Sequence[int]], *, long: bool
+    corpus: str, settings: CorpusSettings, layers: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, Any]]:
     """Rows of ``heads``, one for each label, by names that differ.
 
@@ -131,15 +131,12 @@ def head_rows(
         corpus: the corpus, whose features row has the same name.
         settings: of the corpus.
         layers: that are read, by label.
-        long: as for ``features_row``.
     """
     heads: dict[str, dict[str, Any]] = {}
     for label, kind in settings.labels.items():
         base = re.sub(r"[^a-z0-9]+", "_", f"{corpus}_{label}".lower()).strip("_")[:_LONGEST]
         name = next(name for name in _numbered(base) if name not in heads)
-        heads[name] = head_row(
-            corpus, corpus, label, STORED_KIND[kind], layers=layers[label], long=long
-        )
+        heads[name] = head_row(corpus, corpus, label, STORED_KIND[kind], layers=layers[label])
     return heads
 
 
@@ -156,7 +153,6 @@ def head_row(
     stored_kind: str,
     *,
     layers: Sequence[int],
-    long: bool,
 ) -> dict[str, Any]:
     """A row of ``heads``.
 
@@ -166,10 +162,9 @@ def head_row(
         label: what is learnt.
         stored_kind: of the label.
         layers: that are read; the features row keeps them.
-        long: as for ``features_row``.
     """
     label_type = default_label_type(stored_kind)
-    own = _reading(label_type, long=long)
+    own = _reading(label_type)
     network = {name: own.pop(name) for name in ("hidden_size", "dropout")}
     return {
         "corpus": corpus,
@@ -201,7 +196,7 @@ def head_row(
     }
 
 
-def _reading(label_type: LabelType, *, long: bool) -> dict[str, Any]:
-    if label_type.on_words:
-        return dict(TAGS if label_type.scheme is None else ENTITIES)
-    return dict(LONG_TEXTS if long else SHORT_TEXTS)
+def _reading(label_type: LabelType) -> dict[str, Any]:
+    if not label_type.on_words:
+        return dict(TEXTS)
+    return dict(TAGS if label_type.scheme is None else ENTITIES)

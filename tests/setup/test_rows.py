@@ -61,19 +61,21 @@ def test_texts_are_long_if_too_many_would_be_cut(texts: list[Any], expected: boo
 
 
 @pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("pairs", [False, True])
 @pytest.mark.parametrize("raw_bytes", [0, 10**9])
-def test_features_keep_all_of_a_long_text(long: bool, raw_bytes: int) -> None:
-    row = features_row("c", "e", layers=[[4, 6], [2, 6]], long=long, raw_bytes=raw_bytes)
+def test_features_keep_all_of_a_long_text(long: bool, pairs: bool, raw_bytes: int) -> None:
+    layers = [[4, 6], [2, 6]]
+    row = features_row("c", "e", layers=layers, long=long, pairs=pairs, raw_bytes=raw_bytes)
     settings = FeaturesSettings.model_validate_json(json.dumps(row))
     assert settings.layers == (2, 4, 6)
     assert settings.long_texts == ("window" if long else "truncate")
+    assert settings.pairs == ("apart" if pairs else "together")
     assert settings.shard_tokens == (65536 if raw_bytes else 4096)
 
 
-@pytest.mark.parametrize("long", [False, True])
 @pytest.mark.parametrize("kind", ["class", "classes", "number", "tags", "bio"])
-def test_every_kind_of_label_has_a_valid_row(kind: str, long: bool) -> None:
-    row = head_row("c", "f", "label", kind, layers=[2, 4], long=long)
+def test_every_kind_of_label_has_a_valid_row(kind: str) -> None:
+    row = head_row("c", "f", "label", kind, layers=[2, 4])
     settings = HeadSettings.model_validate_json(json.dumps(row))
     assert settings.layers == (2, 4)
     assert (settings.scheme == "bio") == (kind == "bio")
@@ -88,16 +90,16 @@ def test_every_kind_of_label_has_a_valid_row(kind: str, long: bool) -> None:
         assert row[part].keys() == getattr(settings, part).model_dump().keys()
 
 
-def test_pooling_of_long_texts_reads_all_of_them() -> None:
+def test_pooling_reads_all_of_a_text() -> None:
     for kind in ("class", "classes", "number"):
-        row = head_row("c", "f", "label", kind, layers=[2], long=True)
-        assert row["pooling"] in ("mean", "max", "attention")
+        row = head_row("c", "f", "label", kind, layers=[2])
+        assert row["pooling"] not in ("cls", "last")
 
 
 def test_each_label_has_a_head_of_its_own_name() -> None:
     labels = {"top-ic": "class", "top_ic": "number", "x" * 200: "class"}
     settings = CORPUS.model_copy(update={"labels": labels})
-    found = head_rows("c", settings, {label: [2] for label in labels}, long=False)
+    found = head_rows("c", settings, {label: [2] for label in labels})
     assert [row["label"] for row in found.values()] == ["top-ic", "top_ic", "x" * 200]
     assert list(found)[:2] == ["c_top_ic", "c_top_ic_2"]
     assert len(list(found)[2]) <= 80
