@@ -45,8 +45,8 @@ def verdict(metrics: Mapping[str, Any]) -> Verdict:
 
 
 def best_rival(dev: Mapping[str, Any]) -> str | None:
-    """Key of the rival with the smallest margin on dev; ``None`` where no margin is defined."""
-    margins = _margins(dev)
+    """Key of the best rival on dev, of equals the last; ``None`` where no margin is defined."""
+    margins = dict(reversed(_margins(dev).items()))
     return min(margins, key=lambda key: margins[key]) if margins else None
 
 
@@ -103,10 +103,10 @@ def _rivals(dev: Mapping[str, Any]) -> str:
     unclear = [key for key in margins if (dev[key]["margin"].get(f"{name}_low") or 0) <= 0]
     if unclear:
         return (
-            f"on dev this head is not told apart from {listed(unclear)}: {score}, and the "
-            "interval of the margin holds zero"
+            f"on dev this head is not told apart from {listed(unclear)}: {score}, where 95% "
+            "intervals of its margins hold zero"
         )
-    best = min(margins, key=lambda key: margins[key])
+    best = best_rival(dev) or ""
     return f"on dev this head is better than its rivals: {score}, the best of them {listed([best])}"
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 MOST_STEPS = 100
+"""Steps after which a descent gives up."""
+
 _STEPS_LOOKED_BACK = 5
 _HISTORY = 20
 _HISTORY_NUMBERS = 1 << 24
@@ -41,7 +43,6 @@ def minimise(
     start: Tensor,
     *,
     tolerance: float,
-    most_steps: int = MOST_STEPS,
 ) -> Minimum:
     """Descends to the minimum of a convex function, whose curvature should be about 1 everywhere.
 
@@ -54,7 +55,6 @@ def minimise(
         tolerance: share of the value. It ends where the last five steps gained less than that
             together, or where a hundredth of it is half the gradient's squared length: with a
             curvature of 1 that is all that is left to gain.
-        most_steps: steps after which it gives up.
     """
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(
         maxlen=max(3, min(_HISTORY, _HISTORY_NUMBERS // (2 * start.numel())))
@@ -62,7 +62,7 @@ def minimise(
     values: deque[float] = deque(maxlen=_STEPS_LOOKED_BACK)
     position = start
     value, gradient = objective(position)
-    for _ in range(most_steps):
+    for _ in range(MOST_STEPS):
         slow = len(values) == values.maxlen and values[0] - value <= tolerance * value
         if slow or float(gradient.square().sum()) / 2 <= tolerance * value / 100:
             return Minimum(position, converged=True)
