@@ -8,6 +8,7 @@ and what was fitted in a second. It may be deleted at any time; what is damaged 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -15,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.files import canonical_json, sha256_text, write_text
+from pipeline.core.files import canonical_json, remove_temporaries, sha256_text, write_text
 from pipeline.core.reading import parse_json, read_bytes
 from pipeline.corpus.storage import Labels
 from pipeline.features import layout
@@ -60,16 +61,21 @@ class FitCache:
 
     def write(self, inputs: Mapping[str, Any], fitted: FittedRival) -> None:
         """Keeps what was fitted; where nothing can be written, it is fitted again next time."""
-        content = canonical_json(
-            {"predictions": fitted.predictions, "description": fitted.description}
+        # In the order in which it was described, as it is written to the outputs.
+        content = json.dumps(
+            {"predictions": fitted.predictions, "description": fitted.description},
+            ensure_ascii=False,
+            allow_nan=False,
         )
         with suppress(OSError):
             if self._folder.is_symlink():
                 return
-            write_text(self._path(inputs), f"{sha256_text(content)}\n{content}")
+            path = self._path(inputs)
+            remove_temporaries(self._folder, path.name)
+            write_text(path, f"{sha256_text(content)}\n{content}")
             files = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-            for path in files[:-MOST_FILES]:
-                path.unlink(missing_ok=True)
+            for old in files[:-MOST_FILES]:
+                old.unlink(missing_ok=True)
 
     def _path(self, inputs: Mapping[str, Any]) -> Path:
         everything = {

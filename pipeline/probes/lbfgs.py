@@ -42,7 +42,7 @@ def minimise(
     objective: Callable[[Tensor], tuple[float, Tensor]],
     start: Tensor,
     *,
-    tolerance: float,
+    gain: float,
 ) -> Minimum:
     """Descends to the minimum of a convex function, whose curvature should be about 1 everywhere.
 
@@ -50,11 +50,11 @@ def minimise(
     slope at the end: where a function is strictly convex, that is positive along every step.
 
     Args:
-        objective: the value at a position, which is never negative, and the gradient.
+        objective: the value at a position, and the gradient.
         start: float64 of any shape.
-        tolerance: share of the value. It ends where the last five steps gained less than that
-            together, or where a hundredth of it is half the gradient's squared length: with a
-            curvature of 1 that is all that is left to gain.
+        gain: it ends where the last five steps gained less than that together, or where a hundredth
+            of it is half the gradient's squared length: with a curvature of 1 that is all that is
+            left to gain.
     """
     pairs: deque[tuple[Tensor, Tensor, float]] = deque(
         maxlen=max(3, min(_HISTORY, _HISTORY_NUMBERS // (2 * start.numel())))
@@ -63,8 +63,8 @@ def minimise(
     position = start
     value, gradient = objective(position)
     for _ in range(MOST_STEPS):
-        slow = len(values) == values.maxlen and values[0] - value <= tolerance * value
-        if slow or float(gradient.square().sum()) / 2 <= tolerance * value / 100:
+        slow = len(values) == values.maxlen and values[0] - value <= gain
+        if slow or float(gradient.square().sum()) / 2 <= gain / 100:
             return Minimum(position, converged=True)
         values.append(value)
         direction = _direction(gradient, pairs)

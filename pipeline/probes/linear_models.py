@@ -21,6 +21,7 @@ more, ridge regression needs a step or two.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -64,8 +65,8 @@ class LinearModel:
 class LinearFit:
     """Fits linear models of one set of training rows.
 
-    A fit starts from the one before, or from its own if that penalty was fitted already: it is
-    quick from a larger penalty to a smaller one, and to make an earlier fit more exact.
+    A fit starts from that of the nearest penalty that was fitted before, which may be its own: it
+    is quick from a larger penalty to a smaller one, and to make an earlier fit more exact.
 
     Args:
         rows: sparse, or dense and then standardised.
@@ -101,25 +102,27 @@ class LinearFit:
         elif loss == "sigmoid":
             self._weights[-1] = share.logit()
         self._found: dict[float, Tensor] = {}
+        self._trivial_loss = _trivial_loss(share, loss)
 
     def fit(self, l2: float, *, tolerance: float) -> LinearModel:
         """The model of one penalty.
 
         Args:
             l2: the penalty, above 0.
-            tolerance: share of the objective that may be left to gain; see ``minimise``. Sums in
-                float32 allow 1e-8.
+            tolerance: what the last steps may gain, as a share of the loss of a model that knows
+                the shares of classes alone; see ``minimise``. Sums in float32 allow 1e-8.
         """
-        start = self._found.get(l2, self._weights)
+        nearest = min(self._found, key=lambda known: abs(math.log(known / l2)), default=None)
+        start = self._weights if nearest is None else self._found[nearest]
         scale = 1 / self._curvature(start, l2).sqrt()
 
         def objective(position: Tensor) -> tuple[float, Tensor]:
             value, gradient = self._objective(position * scale, l2)
             return value, gradient * scale
 
-        found = minimise(objective, start / scale, tolerance=tolerance)
-        self._weights = self._found[l2] = found.position * scale
-        weights, bias = self._basis.of_rows(self._weights)
+        found = minimise(objective, start / scale, gain=tolerance * self._trivial_loss)
+        self._found[l2] = found.position * scale
+        weights, bias = self._basis.of_rows(self._found[l2])
         return LinearModel(
             (weights * self._scale).numpy(),
             (bias * self._scale + self._centre).numpy(),
@@ -172,6 +175,16 @@ class LinearFit:
         squares = sample.squared().transposed_times(curvature).double() / len(outputs)
         mean = curvature.mean(0, keepdim=True, dtype=torch.float64).clamp(min=_LEAST_CURVATURE)
         return torch.cat([squares + l2, mean])
+
+
+def _trivial_loss(share: Tensor, loss: Loss) -> float:
+    """The objective without weights: of classes and labels, the entropy of their shares."""
+    if loss == "squared":
+        return len(share) / 2
+    entropy = -(share * share.log())
+    if loss == "sigmoid":
+        entropy = entropy - (1 - share) * (1 - share).log()
+    return float(entropy.sum())
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -105,7 +106,14 @@ class Rows(ABC):
                 yield from (function(self.read(span), span) for span in spans)
                 return
             with ThreadPoolExecutor(workers) as pool:
-                yield from pool.map(lambda span: function(self.read(span), span), spans)
+                # A few ahead: results that nobody has asked for yet take memory.
+                running: deque[Future[Result]] = deque()
+                for span in spans:
+                    running.append(pool.submit(lambda own: function(self.read(own), own), span))
+                    if len(running) > workers:
+                        yield running.popleft().result()
+                while running:
+                    yield running.popleft().result()
 
 
 class SparseRows(Rows):

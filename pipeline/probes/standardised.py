@@ -8,10 +8,13 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from pipeline.probes.rows import DenseBlock, Rows, Span
+from pipeline.probes.rows import Block, DenseBlock, Rows, Span
 
 _HELD_NUMBERS = 1 << 24
 """Numbers of standardised rows that are held in memory, 67 MB: what is beyond is read anew."""
+
+_ROWS_PER_DIRECTION = 4
+"""Rows that a covariance is taken from, at the most, for each column."""
 
 _SAMPLED_NUMBERS = 1 << 22
 """The same of those that are looked at to choose coordinates: 17 MB."""
@@ -76,15 +79,31 @@ def sampled(rows: Standardised) -> tuple[Tensor, Tensor]:
 
     Returns:
         (sampled, width) float32 rows in these coordinates, and (width, width) float64 the
-        eigenvectors of their covariance, in columns.
+        eigenvectors of the covariance, in columns.
     """
+    every = -(-rows.count // (_ROWS_PER_DIRECTION * rows.width))
+    vectors = torch.linalg.eigh(_products(rows, every).double())[1]
+    narrow = vectors.float()
     every = -(-rows.count * rows.width // _SAMPLED_NUMBERS)
-    parts = rows.map(
-        lambda block, span: cast("DenseBlock", block).values[-span.start % every :: every].clone()
-    )
-    sample = torch.cat(list(parts))
-    _, vectors = torch.linalg.eigh((sample.T @ sample).double())
-    return sample @ vectors.float(), vectors
+    return torch.cat(list(rows.map(lambda *block: _every(every, *block) @ narrow))), vectors
+
+
+def _products(rows: Standardised, every: int) -> Tensor:
+    """(width, width) float32 the covariance of every so many rows, times their number."""
+    total = torch.zeros(rows.width, rows.width)
+
+    def product(block: Block, span: Span) -> Tensor:
+        values = _every(every, block, span)
+        return values.T @ values
+
+    for found in rows.map(product):
+        total += found
+    return total
+
+
+def _every(count: int, block: Block, span: Span) -> Tensor:
+    """One row of so many, counted over all blocks."""
+    return cast("DenseBlock", block).values[-span.start % count :: count]
 
 
 def _block_moments(block: object) -> tuple[int, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from pipeline.probes.linear_models import LinearFit, LinearModel, Loss
 from pipeline.probes.rows import DenseBlock, Rows, Span, SparseRows
 
 ROWS, WIDTH = 300, 12
-TIGHT = 1e-9
+TIGHT = 1e-10
 
 
 class Held(Rows):
