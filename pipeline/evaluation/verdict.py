@@ -74,7 +74,7 @@ def overfits(training: Mapping[str, Any]) -> bool:
     """Whether the loss on dev had turned up well before the end, and that of training had not."""
     return bool(
         training["epochs"] - training["lowest_dev_loss_epoch"] >= OVERFIT_EPOCHS
-        and training["last_dev_loss"] >= training["lowest_dev_loss"] * (1 + OVERFIT_RISE)
+        and training["last_dev_loss"] > training["lowest_dev_loss"] * (1 + OVERFIT_RISE)
         and training["last_train_loss"] < training["train_loss_then"]
     )
 
@@ -113,9 +113,9 @@ def _rivals(dev: Mapping[str, Any]) -> str:
 def _overfitting(training: Mapping[str, Any] | None) -> str:
     if training is None or not overfits(training):
         return ""
-    rise = training["last_dev_loss"] / training["lowest_dev_loss"] - 1
+    lowest, last = number(training["lowest_dev_loss"]), number(training["last_dev_loss"])
     return (
         f"it overfits: after epoch {training['lowest_dev_loss_epoch']} of {training['epochs']} the "
-        f"loss on dev rose by {rise:.0%} while that of training fell (kept: epoch "
+        f"loss on dev rose from {lowest} to {last} while that of training fell (kept: epoch "
         f"{training['kept_epoch']}); more dropout, a smaller network or fewer epochs may help"
     )

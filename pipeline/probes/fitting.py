@@ -21,10 +21,10 @@ from pipeline.tasks.dataset import LabelledDataset, Split
 from pipeline.tasks.label_type import Link, Row
 
 TOLERANCE = 1e-3
-"""Share of the objective that the last steps of a fit gain together, when it ends.
+"""Where a fit ends: see ``LinearFit.fit``.
 
-On dev, scores are then as near to those of the exact minimum as two penalties next to each other
-are (within 0.003 on 118,000 words with 72 tags), in a third of the steps.
+On 118,000 words with 72 tags, the share of tagged words of dev that were right was then within
+0.002 of what a hundred steps more gave, for penalties from 0.01 to 0.0001.
 """
 
 _LOSS: dict[Link, Loss] = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "squared"}

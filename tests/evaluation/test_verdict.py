@@ -74,6 +74,8 @@ FALLING = [1.0, 0.6, 0.4, 0.3, 0.2, 0.1]
         (FALLING, [1.0, 0.9, 0.8, 0.7, 0.6, 0.8], False),  # in the last epoch alone
         ([0.4, 0.3, 0.4, 0.5, 0.6, 0.7], [1.0, 0.7, 0.8, 0.9, 1.0, 1.1], False),  # it diverged
         (FALLING, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], False),
+        (FALLING, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0], False),
+        (FALLING, [1.0, 0.0, 0.0, 0.0, 0.0, 0.1], True),
         ([1.0], [1.0], False),
     ],
 )
@@ -90,8 +92,8 @@ def test_overfitting_is_told_with_its_epochs() -> None:
     facts = training_facts({"train": FALLING, "dev": [1, 0.7, 0.6, 0.65, 0.7, 0.9]}, best_epoch=4)
     found = verdict({**metrics(0.9, probe=(0.1, 0.1)), "training": facts})
     assert found.overfitting.startswith(
-        "it overfits: after epoch 3 of 6 the loss on dev rose by 50% while that of training fell "
-        "(kept: epoch 4)"
+        "it overfits: after epoch 3 of 6 the loss on dev rose from 0.600 to 0.900 while that of "
+        "training fell (kept: epoch 4)"
     )
     assert len(found.sentences) == 2
 
