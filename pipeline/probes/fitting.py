@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 """Where a fit ends: see ``LinearFit.fit``.
 
 On 118,000 words with 72 tags, the share of tagged words of dev that were right was then within
-0.002 of what a hundred steps more gave, for penalties from 0.01 to 0.0001.
+0.002 of what fits of 58 to 123 evaluations gave, for penalties from 0.01 to 0.0001.
 """
 
 _LOSS: dict[Link, Loss] = {"softmax": "softmax", "sigmoid": "sigmoid", "identity": "squared"}

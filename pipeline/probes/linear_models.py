@@ -9,7 +9,7 @@ is the cross-entropy of a softmax, of one sigmoid per label, or half the squared
 are convex: there is one minimum, whatever finds it, and no seed.
 
 Dense rows are standardised, to mean 0 and deviation 1. All rows are read a block at a time, in
-float32, and summed in float64: of all of them only targets are held, and a bounded part of the rows.
+float32, and summed in float64; only their targets, and a bounded part of the rows, are held.
 
 Hidden states make L-BFGS slow: a few directions hold most of the variance, and rare classes hardly
 bend the loss. A change of coordinates leaves the minimum where it is: weights are turned onto the
