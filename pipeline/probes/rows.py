@@ -91,14 +91,15 @@ class Rows(ABC):
         """Some rows that stand side by side; may be called by several threads at once."""
 
     def map(self, function: Callable[[Block, Span], Result]) -> Iterator[Result]:
-        """Yields what a function makes of each block, in order.
+        """Yields what a function makes of each block, in order; of no rows, there is one block.
 
         Each block is one thread's, and blocks do not depend on how many threads there are: nor
         does what is made of them, to the last bit.
         """
         step = max(1, _NUMBERS_AT_ONCE // self.width)
         spans = [
-            slice(begin, min(begin + step, self.count)) for begin in range(0, self.count, step)
+            slice(begin, min(begin + step, self.count))
+            for begin in range(0, max(self.count, 1), step)
         ]
         workers = min(torch.get_num_threads(), len(spans))
         with one_thread():

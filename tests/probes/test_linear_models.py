@@ -207,3 +207,9 @@ def test_a_fit_that_is_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(lbfgs, "MOST_STEPS", 1)
     values = features()
     assert not fit_of(values, classes(values), "softmax").fit(0.01, tolerance=1e-4).converged
+
+
+def test_no_rows_have_no_outputs() -> None:
+    values = features()
+    model = fit_of(values, classes(values), "softmax").fit(0.01, tolerance=1e-3)
+    assert model(Held(values[:0])).shape == (0, 3)
