@@ -11,6 +11,7 @@ NAMES = (
     "early_exit",
     "epoch",
     "epoch_bert_base",
+    "probe",
     "read",
     "trial",
     "sweep",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pipeline.ingest.formats import read_examples
 from pipeline.ingest.prepare import prepare
 from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings
-from pipeline.ingest.writer import write_texts
+from pipeline.ingest.writer import write_labels, write_texts
 
 PARAMS = Path("params.yaml")
 
@@ -41,6 +42,34 @@ def default_texts(folder: Path, name: str) -> list[Text]:
     """Prepares a default corpus below ``folder``; returns its texts."""
     write_texts(folder, prepare(default_examples(name), _settings(name)))
     return [text for _, text in read_texts(folder)]
+
+
+def repeated_corpus(folder: Path, name: str, times: int) -> Path:
+    """Prepares a default corpus some times over, with its labels in ``labels``.
+
+    Where it is more than once every text differs, so that each is a row of its own.
+    """
+    examples = [
+        example if times == 1 else _marked(example, f"copy{copy}")
+        for copy in range(times)
+        for example in default_examples(name)
+    ]
+    corpus = prepare(examples, _settings(name))
+    write_labels(folder / "labels", corpus, texts_sha256=write_texts(folder, corpus))
+    return folder
+
+
+def _marked(example: Example, word: str) -> Example:
+    """The example with a word in front, which is no entity."""
+    return replace(
+        example,
+        id=f"{word} {example.id}",
+        text=with_word(example.text, word),
+        labels={
+            name: ("O", *tags) if isinstance(tags, tuple) else tags
+            for name, tags in example.labels.items()
+        },
+    )
 
 
 def write_corpus(folder: Path, texts: Sequence[Text]) -> Path:
@@ -73,13 +102,26 @@ def extract_default(
     features: str,
     store: Path,
     out: Path,
+    layers: Sequence[int] | None = None,
 ) -> None:
-    """Extracts a corpus with the settings of a features row of ``params.yaml``."""
+    """Extracts a corpus with the settings of a features row of ``params.yaml``.
+
+    Args:
+        corpus: prepared texts.
+        encoder: a materialised encoder.
+        features: name of the row.
+        store: the store's folder.
+        out: the features' folder.
+        layers: that are kept, if not those of the row.
+    """
+    settings = _features_settings(features)
+    if layers is not None:
+        settings = settings.model_copy(update={"layers": tuple(layers)})
     extract(
         lambda: read_texts(corpus),
         texts_sha256=sha256_file(corpus / TEXTS),
         encoder_folder=encoder,
-        settings=_features_settings(features),
+        settings=settings,
         store_root=store,
         project=corpus,  # no DVC project: nothing is imported
         out=out,

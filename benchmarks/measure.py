@@ -6,6 +6,7 @@ import json
 import logging
 import platform
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 ROUNDS = 5
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,35 @@ def report(benchmark: str, bars: Mapping[str, Bar]) -> None:
         "bars": {name: bar.as_json() for name, bar in bars.items()},
     }
     print(json.dumps(content))
+
+
+def peak_private_megabytes(run: Callable[[], object]) -> float:
+    """Peak private memory while something runs: what is mapped from files is not counted."""
+    if not STATUS.exists():
+        raise SystemExit("private memory is read from /proc, which this system does not have")
+    ended = threading.Event()
+    peak = [0.0]
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            peak[0] = max(peak[0], _private_megabytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        run()
+    finally:
+        ended.set()
+        watcher.join()
+    return peak[0]
+
+
+def _private_megabytes() -> float:
+    for line in STATUS.read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "RssAnon":
+            return float(value.split()[0]) / 1e3
+    raise SystemExit(f"{STATUS} does not say how much memory is private")
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from pipeline.core.errors import DataError
 from pipeline.core.files import canonical_json, csv_text, md5_file, readable_json, write_text
 from pipeline.corpus.storage import LABELS, TEXTS, read_labels, texts_of
 from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.predictions import read_head_runs, read_probe, read_runs, run_files
+from pipeline.evaluation.predictions import read_head_runs, read_runs, run_files
+from pipeline.evaluation.rivals import read_rivals
 from pipeline.evaluation.table import summary
+from pipeline.evaluation.verdict import training_facts
 
 PATH = click.Path(path_type=Path)
 
@@ -24,7 +26,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--labels", type=PATH, required=True)
 @click.option("--head", type=PATH, required=True, help="Says which run was kept.")
 @click.option("--predictions", type=PATH, required=True, help="Folder with a file per run.")
-@click.option("--probe", type=PATH, help="Predictions of the linear probe.")
+@click.option("--rivals", type=PATH, help="Folder with what the stage probe fitted.")
 @click.option("--metrics", type=PATH, required=True)
 @click.option("--confusion", type=PATH, required=True)
 @click.option("--calibration", type=PATH, required=True)
@@ -35,7 +37,7 @@ def main(
     labels: Path,
     head: Path,
     predictions: Path,
-    probe: Path | None,
+    rivals: Path | None,
     metrics: Path,
     confusion: Path,
     calibration: Path,
@@ -54,7 +56,8 @@ def main(
         texts_of(texts, column),
         runs,
         kept=trained.kept,
-        probe=read_probe(probe, column, trained.label_type) if probe else None,
+        rivals=read_rivals(rivals, column, trained.label_type) if rivals else None,
+        training=training_facts(trained.losses, trained.best_epoch) if trained.losses else None,
     )
     sources = {
         "texts": texts / TEXTS,

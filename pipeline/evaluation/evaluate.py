@@ -13,6 +13,7 @@ from pipeline.corpus.texts import Text
 from pipeline.evaluation.bootstrap import differences, draw, interval
 from pipeline.evaluation.mistakes import mistakes
 from pipeline.evaluation.predictions import SPLITS, Predictions, out_of_fold
+from pipeline.evaluation.rivals import Rival
 from pipeline.evaluation.runs import Numbers, with_spread
 from pipeline.tasks.calibration import CalibrationBin
 from pipeline.tasks.label_type import Baseline, LabelType, Pair
@@ -73,7 +74,8 @@ def evaluate(
     runs: Mapping[Run, Predictions],
     *,
     kept: Run,
-    probe: Mapping[Fold, Predictions] | None = None,
+    rivals: Mapping[str, Rival] | None = None,
+    training: Mapping[str, float] | None = None,
 ) -> Evaluation:
     """Scores predictions on dev and test.
 
@@ -86,7 +88,8 @@ def evaluate(
         texts: the inputs, row by row as the labels.
         runs: checked predictions of each run.
         kept: whose seed's predictions are reported; of the others only headline scores are.
-        probe: checked predictions of the linear probe, where there is one, of each fold.
+        rivals: fitted ones by key.
+        training: facts on the training of the run that was kept, where they are known.
 
     Raises:
         DataError: a split is empty, or there are too few folds.
@@ -98,6 +101,8 @@ def evaluate(
     metrics: dict[str, Any] = {"seed": kept.seed}
     if kept.fold is not None:
         metrics["fold"] = kept.fold
+    if training is not None:
+        metrics["training"] = dict(training)
     for name, split in splits.items():
         baselines: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {
             "baseline": (
@@ -108,8 +113,8 @@ def evaluate(
                 ],
             )
         }
-        if probe is not None:
-            baselines["probe"] = ("linear probe", split.rows(probe))
+        for key, rival in (rivals or {}).items():
+            baselines[key] = (rival.name, split.rows(rival.predictions))
         metrics[name] = _scores(label_type, split.gold, split.rows(reported), baselines)
     if len(runs) > 1:
         metrics["runs"] = with_spread(

@@ -10,8 +10,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.core.errors import DataError
 from pipeline.core.reading import Record, parse_json, parse_record, read_bytes
+from pipeline.evaluation.headlines import headlines
 from pipeline.evaluation.predictions import SPLITS
-from pipeline.evaluation.table import headlines
+from pipeline.evaluation.rivals import TITLES
 
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**63)]
 Score: TypeAlias = Annotated[int, Field(gt=-(2**63), lt=2**63)] | float | None
@@ -33,11 +34,25 @@ class _Split(Record):
     __pydantic_extra__: dict[str, Score]
 
     baseline: _Rival | None = None
+    tfidf: _Rival | None = None
+    cosine: _Rival | None = None
     probe: _Rival | None = None
     per_class: _Details = None
     per_label: _Details = None
     per_tag: _Details = None
     per_type: _Details = None
+
+
+class _Training(Record):
+    """What ``pipeline.evaluation.verdict.training_facts`` gives."""
+
+    epochs: Count
+    kept_epoch: Count
+    lowest_dev_loss_epoch: Count
+    lowest_dev_loss: float
+    last_dev_loss: float
+    train_loss_then: float
+    last_train_loss: float
 
 
 class _Input(Record):
@@ -52,6 +67,7 @@ class MetricsRecord(Record):
     test: _Split
     seed: Count | None = None
     fold: Count | None = None
+    training: _Training | None = None
     runs: dict[str, dict[str, dict[str, Score]]] | None = None
     inputs: tuple[_Input, ...] = ()
 
@@ -75,7 +91,7 @@ def _parts(
     """What must have the headline scores, and whether with their intervals."""
     for split in (test, dev):
         yield "interval", split
-        for rival in ("baseline", "probe"):
+        for rival in TITLES:
             if (split[rival] is None) != (test[rival] is None):
                 raise ValueError(f"{rival} is of one split alone")
             if split[rival] is not None:

@@ -8,8 +8,8 @@ A row is ``{"id", "split", ...}`` and, by the kind of label:
 ``tags``, ``bio``  ``"tags": [str | null, ...], "probabilities": [float | null, ...]``, an entry per
                  word; ``null`` for a word that has no token.
 
-A head has a file per run. In folds, a row is in dev of one fold's run and in test of another's; the
-probe, which has no seeds, has the rows of all folds in one file.
+A head has a file per run. In folds, a row is in dev of one fold's run and in test of another's; a
+rival, which has no seeds, has the rows of all folds in one file.
 """
 
 from __future__ import annotations
@@ -43,12 +43,17 @@ class HeadRuns:
         label_type: what it learnt of it.
         seeds: that it was trained with.
         kept: the run whose weights the head has.
+        best_epoch: of that run, from 1.
+        losses: of that run, ``train`` and ``dev``, one per epoch; ``None`` where it was trained by
+            a version that did not note them.
     """
 
     label: str
     label_type: LabelType
     seeds: tuple[int, ...]
     kept: Run
+    best_epoch: int = 0
+    losses: Mapping[str, Sequence[float]] | None = None
 
 
 def read_head_runs(path: Path) -> HeadRuns:
@@ -77,6 +82,8 @@ def read_head(path: Path, needed: Iterable[str] = ()) -> tuple[HeadRuns, dict[st
             label_type=record.learns,
             seeds=record.settings.training.seeds,
             kept=Run(record.fold, -1 if record.seed is None else record.seed),
+            best_epoch=record.best_epoch,
+            losses=record.losses.model_dump() if record.losses else None,
         )
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run `dvc repro`") from None
@@ -112,8 +119,10 @@ def read_runs(
     return {run: read_predictions(path, seen[run.fold], label_type) for run, path in files.items()}
 
 
-def read_probe(path: Path, labels: Labels, label_type: LabelType) -> dict[Fold, Predictions]:
-    """Reads the predictions of a linear probe: in folds, those of each.
+def read_fold_predictions(
+    path: Path, labels: Labels, label_type: LabelType
+) -> dict[Fold, Predictions]:
+    """Reads the predictions of a model that has no seeds: in folds, those of each.
 
     Raises:
         DataError: see ``read_predictions``.

@@ -6,54 +6,48 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pipeline.core.errors import DataError
+from pipeline.evaluation.headlines import headlines, number, score_title, with_interval
 from pipeline.evaluation.predictions import SPLITS
+from pipeline.evaluation.rivals import TITLES
+from pipeline.evaluation.verdict import best_rival, verdict
 
 Metrics: TypeAlias = Mapping[str, Any]
 
-_NAMES = {
-    "macro_f1": "macro F1",
-    "micro_f1": "micro F1",
-    "entity_f1": "entity F1",
-    "rmse": "RMSE",
-    "spearman": "Spearman",
-    "pearson": "Pearson",
-    "f1": "F1",
-}
 _TABLES = ("per_class", "per_label", "per_tag", "per_type")
-_RIVALS = ("baseline", "probe")
 _COLUMNS = (
     "head",
     "score",
     "dev",
     "test (95%)",
     "test, all runs",
-    "baseline",
-    "over the baseline (95%)",
-    "linear probe",
-    "over the probe (95%)",
+    *TITLES.values(),
+    "over the best (95%)",
 )
 
 
 def summary(metrics: Metrics) -> list[str]:
-    """Headline scores per split with intervals, baselines and margins; then a table of test."""
+    """Headline scores with intervals, rivals and margins; a table of test; then the verdict."""
     lines = []
     for split in SPLITS:
         scores = metrics[split]
         names = headlines(scores)
         lines.append(
             f"{split}: "
-            + ", ".join(f"{score_title(name)} {_with_interval(scores, name)}" for name in names)
+            + ", ".join(f"{score_title(name)} {with_interval(scores, name)}" for name in names)
         )
-        lines += [f"  {_against(names, scores[rival])}" for rival in _RIVALS if rival in scores]
+        lines += [f"  {_against(names, scores[rival])}" for rival in TITLES if rival in scores]
     if "runs" in metrics:
         lines.append(_runs_line(metrics))
-    return lines + _table_lines(metrics["test"])
+    # In the last line, which is all that is printed with --quiet.
+    return [*lines, *_table_lines(metrics["test"]), "; ".join(verdict(metrics).sentences)]
 
 
 def results_table(heads: Mapping[str, Metrics]) -> list[str]:
-    """One Markdown row per head: its first headline score on dev and test, beside baselines.
+    """One Markdown row per head, and a line with the verdict on each.
 
-    Columns that no head has anything for are left out.
+    A row has the first headline score on dev and test, those of its rivals on test, and the margin
+    there over the rival that is the best on dev. Columns that no head has anything for are left
+    out.
 
     Raises:
         DataError: the metrics of a head are not of this form.
@@ -67,32 +61,28 @@ def results_table(heads: Mapping[str, Metrics]) -> list[str]:
         row = {
             "head": f"`{head}`",
             "score": score_title(name),
-            "dev": _number(dev[name]),
-            "test (95%)": _with_interval(test, name),
+            "dev": number(dev[name]),
+            "test (95%)": with_interval(test, name),
         }
-        for rival, title in (("baseline", "baseline"), ("probe", "linear probe")):
-            if rival in test:
-                row |= {
-                    title: _number(test[rival][name]),
-                    f"over the {rival} (95%)": _with_interval(
-                        test[rival]["margin"], name, signed=True
-                    ),
-                }
+        row |= {
+            title: number(test[rival][name]) for rival, title in TITLES.items() if rival in test
+        }
+        if best := best_rival(dev):
+            margin = with_interval(test[best]["margin"], name, signed=True)
+            row["over the best (95%)"] = f"{margin}, {TITLES[best]}"
         if "runs" in metrics:
             row["test, all runs"] = _over_runs(metrics["runs"], "test", name)
         rows.append(row)
-    return _markdown(rows)
-
-
-def headlines(scores: Metrics) -> list[str]:
-    """The scores of a split that have an interval; a head is judged by the first."""
-    return [name for name in scores if f"{name}_low" in scores]
+    verdicts = [
+        f"- `{head}`: {'; '.join(verdict(metrics).sentences)}." for head, metrics in heads.items()
+    ]
+    return [*_markdown(rows), "", *verdicts]
 
 
 def _against(names: Sequence[str], rival: Metrics) -> str:
     parts = [
-        f"{score_title(name)} {_number(rival[name])}, "
-        f"margin {_with_interval(rival['margin'], name, signed=True)}"
+        f"{score_title(name)} {number(rival[name])}, "
+        f"margin {with_interval(rival['margin'], name, signed=True)}"
         for name in names
     ]
     return f"{rival['name']}: " + "; ".join(parts)
@@ -153,23 +143,5 @@ def _markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [line(columns), rule, *map(line, cells[1:])]
 
 
-def score_title(name: str) -> str:
-    """The name of a score, or of a column of scores, for people."""
-    return _NAMES.get(name, name.replace("_", " "))
-
-
 def _cell(value: float | None) -> str:
-    return str(value) if isinstance(value, int) else _number(value)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _with_interval(scores: Metrics, name: str, *, signed: bool = False) -> str:
-    """``0.951 [0.919, 0.978]``; a dash where the score is undefined."""
-    values = [scores[key] for key in (name, f"{name}_low", f"{name}_high")]
-    if None in values:
-        return _number(values[0])
-    value, low, high = (f"{number:{'+' if signed else ''}.3f}" for number in values)
-    return f"{value} [{low}, {high}]"
+    return str(value) if isinstance(value, int) else number(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -94,13 +94,13 @@ def layer_scores(
     read = vectors.of_words if dataset.label_type.on_words else vectors.of_texts
     apart = None if encoded.apart is None else _PairsApart(encoded, encoded.apart)
     for layer in range(encoded.depth + 1):
-        found[layer] = _score(dataset, partial(read, (layer,)))
+        found[layer] = probe_score(partial(read, (layer,)), dataset)
         yield LayerScore((layer,), found[layer], None if apart is None else "together")
         if apart is not None:
-            yield LayerScore((layer,), _score(dataset, partial(apart, layer)), "apart")
+            yield LayerScore((layer,), probe_score(partial(apart, layer), dataset), "apart")
     for layers in () if apart is not None else _sets(found, usual):
         if len(layers) * encoded.whole.width <= _WIDEST:
-            yield LayerScore(layers, _score(dataset, partial(read, layers)))
+            yield LayerScore(layers, probe_score(partial(read, layers), dataset))
 
 
 def proposed_layers(labels: Sequence[LabelScores]) -> dict[str, list[int]]:
@@ -136,10 +136,6 @@ def proposed_pairs(labels: Sequence[LabelScores]) -> Pairs | None:
     return "apart" if sum(margins) >= 0 else "together"
 
 
-def _score(dataset: LabelledDataset, read: Callable[[Split], Vectors]) -> float:
-    return probe_score({name: read(split) for name, split in dataset.splits.items()}, dataset)
-
-
 def _sets(found: Mapping[int, float], usual: Sequence[int]) -> list[tuple[int, ...]]:
     """The usual layers, and as many of those that are best by themselves."""
     best = sorted(found, key=lambda layer: -found[layer])[: len(usual)]
@@ -156,6 +152,6 @@ class _PairsApart:
         self._places = {row_id: place for place, row_id in enumerate(encoded.sample.ids)}
 
     def __call__(self, layer: int, split: Split) -> Vectors:
-        """(pairs, 4 * width) float32."""
+        """(pairs, 4 * width + 1) float32."""
         places = [self._places[row_id] for row_id in split.ids]
         return self._vectors.of_pairs(layer, self._first[places], self._second[places])

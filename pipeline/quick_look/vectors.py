@@ -7,8 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from pipeline.features.reader import Features
+from pipeline.probes.states import join_pairs
 from pipeline.tasks.dataset import Split
 
 Vectors = npt.NDArray[np.float32]
@@ -46,14 +48,9 @@ class SampleVectors:
     def of_pairs(
         self, layer: int, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
     ) -> Vectors:
-        """(pairs, 4 * width): u, v, abs(u - v) and u * v of the means of two rows each.
-
-        As in InferSent (Conneau et al. 2017, "Supervised Learning of Universal Sentence
-        Representations from Natural Language Inference Data").
-        """
-        means = self._means(layer)
-        u, v = means[first], means[second]
-        return np.hstack([u, v, np.abs(u - v), u * v])
+        """(pairs, 4 * width + 1): the means of two rows each, joined as heads join them."""
+        u, v = (torch.from_numpy(self._means(layer)[rows]) for rows in (first, second))
+        return join_pairs(u, v).numpy()
 
     def _states(self, layer: int) -> npt.NDArray[np.floating]:
         return np.concatenate(self._features.layer_shards(layer))

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.corpus.texts import Text
+from pipeline.evaluation.headlines import headlines, score_title
 from pipeline.evaluation.predictions import SPLITS
-from pipeline.evaluation.table import headlines, score_title
+from pipeline.evaluation.rivals import TITLES
+from pipeline.evaluation.verdict import Verdict, verdict
 from pipeline.report.artefacts import HeadInput, Rows
 from pipeline.report.confusion import Matrix, confusion_matrix
 from pipeline.report.examples import Example, examples
@@ -26,9 +28,8 @@ from pipeline.report.page_tables import (
 from pipeline.report.plots import Plot, calibration_spec, curves_spec, scatter_spec, shares_spec
 from pipeline.tasks.label_type import Pair
 
-_RIVALS = {"baseline": "baseline", "probe": "linear probe"}
 _DETAILS = ("per_class", "per_label", "per_tag", "per_type")
-_NOT_OTHERS = ("examples", *_RIVALS, *_DETAILS)
+_NOT_OTHERS = ("examples", *TITLES, *_DETAILS)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class HeadView:
         on_words: whether every word has a label.
         has_entities: whether labels are tags of entities.
         facts: what it is, name and value.
+        verdict: what its scores say in words.
         scores: headline scores beside their rivals.
         others: further numbers.
         details: scores per class, label, tag or type, where the kind has them.
@@ -55,6 +57,7 @@ class HeadView:
     on_words: bool
     has_entities: bool
     facts: list[tuple[str, str]]
+    verdict: Verdict
     scores: Table
     others: Table
     details: Table | None
@@ -85,6 +88,7 @@ def head_view(head: HeadInput, texts: Mapping[str, Text]) -> HeadView:
         on_words=label_type.on_words,
         has_entities=label_type.scheme is not None,
         facts=_facts(head),
+        verdict=verdict(head.metrics),
         scores=_scores(head.metrics),
         others=_others(head.metrics),
         details=_details(head.metrics["test"]),
@@ -141,7 +145,7 @@ def _run(description: Mapping[str, Any]) -> list[str]:
 
 
 def _scores(metrics: Mapping[str, Any]) -> Table:
-    rivals = {rival: name for rival, name in _RIVALS.items() if rival in metrics["test"]}
+    rivals = {rival: name for rival, name in TITLES.items() if rival in metrics["test"]}
     columns = [Column("score"), Column("split"), Column("head (95% interval)", number=True)]
     for name in rivals.values():
         columns += [Column(name, number=True), Column("better by (95% interval)", number=True)]

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pipeline.evaluation.rivals import TITLES
+
 Spec: TypeAlias = dict[str, Any]
 Values: TypeAlias = Sequence[Mapping[str, Any]]
 
@@ -14,6 +16,7 @@ MOST_POINTS = 2000
 
 _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 _HEIGHT = 200
+_SHAPES = ["circle", "diamond", "triangle-up", "cross", "square"]
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,19 @@ def scores_spec(rows: Values) -> Spec:
 
     Args:
         rows: with ``head``, ``score`` (its name), ``value``, ``low``, ``high``, and perhaps
-            ``baseline`` and ``probe``.
+            rivals by their keys.
     """
     heads = [row["head"] for row in rows]
     y = {"field": "head", "type": "nominal", "sort": heads, "title": None}
     scale = {"zero": True, "nice": True}
+    named = {"value": "head", **dict(reversed(TITLES.items()))}
     points = [
         {"head": row["head"], "score": row["score"], "series": series, "value": row[key]}
         for row in rows
-        for key, series in (("value", "head"), ("baseline", "baseline"), ("probe", "linear probe"))
+        for key, series in named.items()
         if row.get(key) is not None
     ]
-    series = ["head", "linear probe", "baseline"]
+    series = [name for name in named.values() if any(point["series"] == name for point in points)]
     interval = {
         "data": {"values": [row for row in rows if row.get("low") is not None]},
         "mark": {"type": "rule", "strokeWidth": 2},
@@ -75,7 +79,7 @@ def scores_spec(rows: Values) -> Spec:
             "shape": {
                 "field": "series",
                 "type": "nominal",
-                "scale": {"domain": series, "range": ["circle", "diamond", "square"]},
+                "scale": {"domain": series, "range": _SHAPES[: len(series)]},
             },
         },
     }

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.corpus.texts import Text
-from pipeline.evaluation.table import headlines, score_title
+from pipeline.evaluation.headlines import headlines, score_title
+from pipeline.evaluation.rivals import TITLES
+from pipeline.evaluation.verdict import best_rival
 from pipeline.report.artefacts import HeadInput, Inputs
 from pipeline.report.corpus_view import CorpusView, corpus_view, features_table
 from pipeline.report.examples import Example, shown_text
@@ -79,31 +81,32 @@ def make_view(inputs: Inputs, *, texts: bool) -> View:
 def _overview(heads: Sequence[HeadInput]) -> Table | None:
     if not heads:
         return None
-    probes = any("probe" in head.metrics["test"] for head in heads)
+    rivals = [key for key in TITLES if any(key in head.metrics["test"] for head in heads)]
     columns = [
         Column("head"),
         Column("score"),
         Column("dev", number=True),
         Column("test (95% interval)", number=True),
-        Column("baseline", number=True),
-        Column("better by", number=True),
+        *(Column(TITLES[key], number=True) for key in rivals),
+        Column("over the best on dev", number=True),
     ]
-    if probes:
-        columns += [Column("linear probe", number=True), Column("better by", number=True)]
     rows = []
     for head in heads:
         dev, test = head.metrics["dev"], head.metrics["test"]
         name = headlines(test)[0]
-        row = [
-            text_cell(head.name),
-            text_cell(score_title(name)),
-            score_cell(dev[name]),
-            interval_cell(test, name),
-        ]
-        for rival in ("baseline", "probe") if probes else ("baseline",):
-            theirs = test.get(rival, {name: None, "margin": {name: None}})
-            row += [score_cell(theirs[name]), interval_cell(theirs["margin"], name, signed=True)]
-        rows.append(row)
+        best = best_rival(dev)
+        rows.append(
+            [
+                text_cell(head.name),
+                text_cell(score_title(name)),
+                score_cell(dev[name]),
+                interval_cell(test, name),
+                *(score_cell(test.get(key, {}).get(name)) for key in rivals),
+                score_cell(None)
+                if best is None
+                else interval_cell(test[best]["margin"], name, signed=True),
+            ]
+        )
     return Table("Heads", columns, rows)
 
 
@@ -121,7 +124,7 @@ def _overview_plot(heads: Sequence[HeadInput]) -> Plot | None:
                 "value": test[name],
                 "low": test[f"{name}_low"],
                 "high": test[f"{name}_high"],
-                **{rival: test[rival][name] for rival in ("baseline", "probe") if rival in test},
+                **{rival: test[rival][name] for rival in TITLES if rival in test},
             }
         )
     if not rows:

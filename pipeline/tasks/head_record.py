@@ -41,6 +41,17 @@ class _Settings(Record):
     recurrent: dict[str, str | int | float | bool | None] | None = None
 
 
+class _Losses(Record):
+    train: tuple[float, ...] = Field(min_length=1)
+    dev: tuple[float, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _are_of_the_same_epochs(self) -> Self:
+        if len(self.train) != len(self.dev):
+            raise ValueError("'losses' of train and dev are of different epochs")
+        return self
+
+
 class HeadRecord(Record):
     """``head.json``; versions differ in what is there, and not in what it holds.
 
@@ -55,6 +66,7 @@ class HeadRecord(Record):
         seed: of that run.
         best_epoch: of that run.
         dev_score: there.
+        losses: of that run, one of ``train`` and of ``dev`` per epoch.
         parameters: numbers that it learnt.
         data: what became of the examples.
         texts_sha256: of the corpus's texts.
@@ -76,6 +88,7 @@ class HeadRecord(Record):
     seed: Count | None = None
     best_epoch: Count = 0
     dev_score: float = 0.0
+    losses: _Losses | None = None
     parameters: Count = 0
     data: dict[str, Any] = Field(default_factory=dict)
     texts_sha256: str = ""

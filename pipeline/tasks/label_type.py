@@ -140,16 +140,18 @@ class LabelType(ABC):
         del values
         return None
 
-    def linear_targets(self, gold: Gold, targets: Array, names: Sequence[str]) -> Floats:
-        """(rows, outputs) float64 targets of a linear model: one-hot unless overridden.
+    def linear_targets(self, gold: Gold, targets: Array, names: Sequence[str]) -> Array:
+        """Targets of a linear model: (rows,) the index of each one's class, with a softmax.
+
+        With other links they are (rows, outputs): 0 or 1 for each label, or numbers.
 
         Args:
             gold: labels of the training split.
             targets: their targets, end to end.
             names: from ``label_names``.
         """
-        del gold
-        return np.eye(len(names))[targets]
+        del gold, names
+        return targets
 
     # Training
 

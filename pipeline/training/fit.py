@@ -236,6 +236,10 @@ def _description(
         "seed": trained.seed,
         "best_epoch": trained.best.epoch,
         "dev_score": trained.best.dev_score,
+        "losses": {
+            "train": [epoch.train_loss for epoch in trained.history],
+            "dev": [epoch.dev_loss for epoch in trained.history],
+        },
         "parameters": sum(parameter.numel() for parameter in trained.head.parameters()),
         "data": inputs.dataset.report,
         **({"pairs": "apart"} if inputs.dataset.pairs_apart else {}),

@@ -8,6 +8,7 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.evaluation.rivals import Rival
 from pipeline.tasks.registry import default_label_type
 from pipeline.tasks.resampling import ResampledMetrics
 
@@ -104,7 +105,10 @@ def predictions(kind: str, values: dict[int, Any] | None = None) -> dict[str, An
 
 
 def evaluated(
-    kind: str, runs: dict[int, dict[str, Any]] | None = None, probe: dict[str, Any] | None = None
+    kind: str,
+    runs: dict[int, dict[str, Any]] | None = None,
+    probe: dict[str, Any] | None = None,
+    training: dict[str, float] | None = None,
 ) -> Evaluation:
     """The evaluation of a run per seed."""
     of_seeds = runs or {13: predictions(kind)}
@@ -114,5 +118,6 @@ def evaluated(
         TEXTS,
         {Run(None, seed): rows for seed, rows in of_seeds.items()},
         kept=Run(None, 13),
-        probe=None if probe is None else {None: probe},
+        rivals=None if probe is None else {"probe": Rival("linear probe", {None: probe})},
+        training=training,
     )

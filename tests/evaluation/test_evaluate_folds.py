@@ -21,6 +21,7 @@ from pipeline.corpus.storage import Labels
 from pipeline.evaluation.bootstrap import draw, interval, paired_bootstrap
 from pipeline.evaluation.evaluate import Evaluation, evaluate
 from pipeline.evaluation.predictions import Predictions, by_id
+from pipeline.evaluation.rivals import Rival
 from pipeline.tasks.calibration import calibration
 from pipeline.tasks.registry import default_label_type
 from pipeline.tasks.resampling import ResampledMetrics
@@ -89,7 +90,7 @@ def evaluated(kind: str, seeds: tuple[int, ...] = (1,), kept: Run = KEPT) -> Eva
         INPUTS,
         runs,
         kept=kept,
-        probe=predicted(kind, 99),
+        rivals={"probe": Rival("linear probe", predicted(kind, 99))},
     )
 
 

@@ -14,8 +14,8 @@ from pipeline.corpus.storage import Labels
 from pipeline.evaluation.predictions import (
     by_id,
     out_of_fold,
+    read_fold_predictions,
     read_predictions,
-    read_probe,
     read_runs,
     run_files,
 )
@@ -163,10 +163,10 @@ def test_folds_and_seeds_have_a_file_each(tmp_path: Path) -> None:
     assert list(found) == [Run(fold, seed) for fold in (1, 2, 3) for seed in (7, 8)]
 
 
-def test_a_probe_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
+def test_a_rival_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
     written = [row for fold in DEV_AND_TEST for row in of_fold(fold, "xyx"[fold - 1])]
     path = write(tmp_path / "p.jsonl", written[::-1])
-    found = read_probe(path, FOLDS, SINGLE)
+    found = read_fold_predictions(path, FOLDS, SINGLE)
     for fold, (dev, test) in DEV_AND_TEST.items():
         assert {row_id: row["split"] for row_id, row in found[fold].items()} == {
             dev: "dev",
@@ -175,12 +175,12 @@ def test_a_probe_has_the_rows_of_all_folds_in_one_file(tmp_path: Path) -> None:
         assert {row["label"] for row in found[fold].values()} == {"xyx"[fold - 1]}
     for wrong in (written[:-1], [*written, written[0]]):
         with pytest.raises(DataError, match=r"p\.jsonl: not of the labels' dev and test rows"):
-            read_probe(write(path, wrong), FOLDS, SINGLE)
+            read_fold_predictions(write(path, wrong), FOLDS, SINGLE)
 
 
-def test_a_probe_without_folds_is_one_division(tmp_path: Path) -> None:
+def test_a_rival_without_folds_is_one_division(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", rows("class"))
-    assert read_probe(path, labels("class"), SINGLE) == {
+    assert read_fold_predictions(path, labels("class"), SINGLE) == {
         None: read_predictions(path, labels("class"), SINGLE)
     }
 

@@ -10,8 +10,10 @@ from evaluated import HEADLINES, evaluated, predictions
 
 from pipeline.core.errors import DataError
 from pipeline.corpus.folds import Run
+from pipeline.evaluation.headlines import headlines
 from pipeline.evaluation.runs import with_spread
-from pipeline.evaluation.table import headlines, results_table, summary
+from pipeline.evaluation.table import results_table, summary
+from pipeline.evaluation.verdict import verdict
 
 
 def with_probe(kind: str, *, seeds: int = 1) -> dict[str, Any]:
@@ -59,7 +61,13 @@ def test_summary_begins_with_headlines_and_margins_per_split() -> None:
         "  majority class: accuracy 0.300, margin +0.200 [-0.100, +0.300]; "
         "macro F1 0.100, margin +0.300 [+0.200, +0.400]"
     )
-    assert summary(metrics) == [f"dev: {scores}", against, f"test: {scores}", against]
+    assert summary(metrics) == [
+        f"dev: {scores}",
+        against,
+        f"test: {scores}",
+        against,
+        verdict(metrics).rivals,
+    ]
 
 
 @pytest.mark.parametrize("kind", HEADLINES)
@@ -82,10 +90,11 @@ def test_undefined_scores_are_a_dash() -> None:
     ("kind", "table"),
     [("class", "per_class"), ("classes", "per_label"), ("tags", "per_tag"), ("bio", "per_type")],
 )
-def test_summary_ends_with_an_aligned_row_per_name_of_the_test_split(kind: str, table: str) -> None:
+def test_summary_has_an_aligned_row_per_name_of_the_test_split(kind: str, table: str) -> None:
     metrics = evaluated(kind).metrics
     rows = metrics["test"][table]
-    heading, *lines = summary(metrics)[4:]
+    heading, *lines, last = summary(metrics)[4:]
+    assert last == "; ".join(verdict(metrics).sentences)
     assert heading.split()[:3] == ["test", "precision", "recall"]
     assert [line.split()[0] for line in lines] == list(rows)
     for line, row in zip(lines, rows.values(), strict=True):
@@ -95,12 +104,12 @@ def test_summary_ends_with_an_aligned_row_per_name_of_the_test_split(kind: str, 
 
 
 def test_numbers_have_no_table() -> None:
-    assert len(summary(evaluated("number").metrics)) == 4
+    assert len(summary(evaluated("number").metrics)) == 5
 
 
 def test_results_are_one_markdown_row_per_head() -> None:
     heads = {"topic": with_probe("class"), "score": evaluated("number").metrics}
-    lines = results_table(heads)
+    *lines, blank, first, second = results_table(heads)
     heading, _, topic, score = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in lines
     ]
@@ -110,22 +119,26 @@ def test_results_are_one_markdown_row_per_head() -> None:
         "dev",
         "test (95%)",
         "baseline",
-        "over the baseline (95%)",
         "linear probe",
-        "over the probe (95%)",
+        "over the best (95%)",
     ]
     test = heads["topic"]["test"]
     assert topic[:3] == ["`topic`", "accuracy", "0.500"]
     assert topic[3] == (f"0.667 [{test['accuracy_low']:.3f}, {test['accuracy_high']:.3f}]")
-    assert topic[-2:] == ["0.667", "+0.000 [+0.000, +0.000]"]
+    assert topic[-2:] == ["0.667", "+0.000 [+0.000, +0.000], linear probe"]
     assert score[:2] == ["`score`", "Spearman"]
-    assert score[4:] == ["–", "–", "", ""]
+    assert score[4:] == ["–", "", ""]
     assert len({len(line) for line in lines}) == 1
+    assert blank == ""
+    assert first == f"- `topic`: {'; '.join(verdict(heads['topic']).sentences)}."
+    assert second == "- `score`: no rival has a score on dev to compare with."
 
 
 def test_results_of_several_seeds_have_mean_and_deviation() -> None:
     lines = results_table({"one": evaluated("bio").metrics, "two": with_probe("bio", seeds=2)})
-    heading, _, one, two = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    heading, _, one, two, *_ = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines
+    ]
     column = heading.index("test, all runs")
     mean = evaluated("bio").metrics["test"]["entity_f1"]
     assert (one[column], two[column]) == ("", f"{mean:.3f} ± 0.000")
@@ -154,7 +167,7 @@ def test_summary_and_results_tell_the_mean_and_deviation_of_folds() -> None:
     assert line == (
         f"test, mean and deviation of 3 folds with 2 seeds each: {scores}; kept: fold 2, seed 13"
     )
-    heading, _, one = results_table({"one": in_folds(seeds=1)})
+    heading, _, one, *_ = results_table({"one": in_folds(seeds=1)})
     column = [cell.strip() for cell in heading.strip("|").split("|")].index("test, all runs")
     assert one.strip("|").split("|")[column].strip() == "0.700 ± 0.100"
 

@@ -99,14 +99,17 @@ STAGES = {
         ),
     ),
     "probe": Stage(
-        ("probe", "beasts", *_DATA, "--out", "models/linear-probes/beasts"),
+        (
+            *("probe", "beasts", "--texts", "data/text/small", *_DATA),
+            *("--out", "models/linear-probes/beasts"),
+        ),
         ("models/linear-probes/beasts",),
     ),
     "evaluate": Stage(
         (
             *("evaluate", "beasts", "--texts", "data/text/small", "--labels", "data/labels/small"),
             *("--head", "models/beasts/head.json", "--predictions", "models/beasts/predictions"),
-            *("--probe", "models/linear-probes/beasts/predictions.jsonl"),
+            *("--rivals", "models/linear-probes/beasts"),
             *("--metrics", "reports/heads/beasts/metrics.json"),
             *("--confusion", "reports/heads/beasts/confusion.csv"),
             *("--calibration", "reports/heads/beasts/calibration.csv"),

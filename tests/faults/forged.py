@@ -61,7 +61,10 @@ COMMANDS: dict[str, tuple[Command, tuple[str, ...]]] = {
             *("--scores", "reports/scores.csv", "--layers", "reports/layers.csv"),
         ),
     ),
-    "probe": (probe_main, ("h", *DATA, "--out", "models/linear-probes/h")),
+    "probe": (
+        probe_main,
+        ("h", "--texts", "data/text/c", *DATA, "--out", "models/linear-probes/h"),
+    ),
     "verify": (store_main, ("verify",)),
     "repair": (store_main, ("verify", "--repair")),
     "export": (store_main, ("export", "small", "given.h5")),

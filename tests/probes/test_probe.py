@@ -23,8 +23,9 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
-from pipeline.probes import probe
-from pipeline.probes.probe import L2, FittedProbe, fit_probe
+from pipeline.probes import rows
+from pipeline.probes.fitted import FittedRival
+from pipeline.probes.probe import fit_probe
 from pipeline.probes.settings import ProbeSettings
 from pipeline.tasks.registry import default_label_type
 
@@ -72,12 +73,14 @@ def fitted(
     *,
     layers: tuple[int, ...] = (-1,),
     change: Callable[[Labels], Labels] = lambda labels: labels,
-) -> FittedProbe:
+    **options: Any,
+) -> FittedRival:
     return fit_probe(
         ProbeSettings(label="any", task=TASKS[kind], layers=layers),
         change(labels_of(folder, kind)),
         open_features(folder / "features"),
         hash_cache=HashCache(),
+        **options,
     )
 
 
@@ -116,7 +119,7 @@ def test_the_same_labels_give_the_same_bytes(folder: Path, kind: str) -> None:
 
 
 def test_classes_are_those_of_a_logistic_regression_on_mean_states(folder: Path) -> None:
-    found = fitted(folder, "class", layers=(2, -1))
+    found = fitted(folder, "class", layers=(2, -1), tolerance=1e-9)
     features, labels = open_features(folder / "features"), labels_of(folder, "class")
     means = np.stack(
         [
@@ -136,31 +139,38 @@ def test_classes_are_those_of_a_logistic_regression_on_mean_states(folder: Path)
     for row in found.predictions:
         (expected,) = oracle.predict_proba(standard[[row_of[row["id"]]]])
         shares = [row["probabilities"][name] for name in oracle.classes_]
-        assert shares == pytest.approx(expected, abs=1e-4)
+        assert shares == pytest.approx(expected, abs=2e-3)
         assert row["label"] == oracle.classes_[expected.argmax()]
 
 
-def test_the_penalty_with_the_best_dev_score_is_chosen(folder: Path) -> None:
-    found = fitted(folder, "class")
-    scores = found.description["dev_scores"]
-    assert list(scores) == [str(l2) for l2 in L2]
-    best = max(scores.values())
-    assert found.description["l2"] == max(l2 for l2 in L2 if scores[str(l2)] == best)
-    labels = labels_of(folder, "class")
+@pytest.mark.parametrize("kind", TASKS)
+def test_the_chosen_penalty_is_the_best_on_dev_and_so_are_its_predictions(
+    folder: Path, kind: str
+) -> None:
+    found = fitted(folder, kind)
+    described, labels = found.description, labels_of(folder, kind)
+    best = max(described["dev_scores"].values())
+    assert described["dev_scores"][f"{described['l2']:g}"] == best
+    label_type = default_label_type(kind)
     gold = [v for v, split in zip(labels.values, labels.splits, strict=True) if split == "dev"]
-    dev = [row["label"] for row in found.predictions if row["split"] == "dev"]
-    # The chosen one is fitted more exactly than those that were compared.
-    assert f1_score(gold, dev, average="macro") == pytest.approx(best, abs=0.05)
+    dev = [row for row in found.predictions if row["split"] == "dev"]
+    assert label_type.dev_score(label_type.probe_metric, gold, dev) == pytest.approx(best)
 
 
-def test_many_words_are_fitted_in_float32_with_about_the_same_result(
+@pytest.mark.parametrize("kind", ["class", "bio"])
+def test_an_early_end_costs_next_to_nothing(folder: Path, kind: str) -> None:
+    quick, exact = fitted(folder, kind), fitted(folder, kind, tolerance=1e-7)
+    best = [max(one.description["dev_scores"].values()) for one in (quick, exact)]
+    assert best[0] == pytest.approx(best[1], abs=0.02)
+
+
+def test_words_that_fill_many_blocks_are_fitted_alike(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = fitted(folder, "tags")
-    monkeypatch.setattr(probe, "_FLOAT64_NUMBERS", 0)
-    quick = fitted(folder, "tags")
-    assert quick.description["converged"]
-    for a, b in zip(exact.predictions, quick.predictions, strict=True):
+    whole = fitted(folder, "tags", tolerance=1e-7)
+    monkeypatch.setattr(rows, "_NUMBERS_AT_ONCE", 1 << 10)
+    blocks = fitted(folder, "tags", tolerance=1e-7)
+    for a, b in zip(whole.predictions, blocks.predictions, strict=True):
         assert b["probabilities"] == pytest.approx(a["probabilities"], abs=0.01)
 
 
@@ -204,7 +214,7 @@ def test_numbers_that_are_all_equal_on_dev_have_no_score_to_choose_by(folder: Pa
 
     found = fitted(folder, "number", change=constant)
     assert set(found.description["dev_scores"].values()) == {0.0}
-    assert found.description["l2"] == max(L2)
+    assert found.description["l2"] == 0.01
 
 
 def test_several_labels_have_thresholds_of_dev_as_heads_have(folder: Path) -> None:
@@ -270,7 +280,9 @@ def test_in_folds_every_row_is_predicted_by_the_fit_that_did_not_see_it(
         expected += alone.predictions
         own = found.description["folds"][f"fold_{fold}"]
         assert own.items() <= alone.description.items()
-        assert set(alone.description) - set(own) == {"task", "layers", "texts_sha256", "recipe"}
+        assert set(alone.description) - set(own) == {
+            *("name", "task", "layers", "texts_sha256", "recipe")
+        }
     assert found.predictions == expected
     ids = labels_of(folder, kind).ids
     for split in ("dev", "test"):

@@ -13,8 +13,9 @@ from pipelines import extracted, labelled, prepared, prepared_pairs
 from pipeline.corpus.storage import read_labels
 from pipeline.features.reader import Features, open_features
 from pipeline.ingest.rows import Example
-from pipeline.probes.states import text_vectors, word_vectors
-from pipeline.tasks.dataset import LabelledDataset, build_dataset
+from pipeline.probes import rows, states
+from pipeline.probes.states import vectors_of
+from pipeline.tasks.dataset import LabelledDataset, Split, build_dataset
 from pipeline.tasks.registry import default_label_type
 
 
@@ -39,13 +40,31 @@ def aligned(folder: Path, label: str) -> tuple[Features, LabelledDataset]:
     return features, build_dataset(labels, features, default_label_type(labels.kind))
 
 
+def read(features: Features, layers: list[int], split: Split) -> np.ndarray:
+    found = vectors_of(features, layers, split)
+    parts = list(found.map(lambda block, span: (block.values.numpy(), span)))
+    assert all(part.dtype == np.float32 for part, _ in parts)
+    assert [span.start for _, span in parts] == np.cumsum([0, *(len(p) for p, _ in parts)])[
+        :-1
+    ].tolist()
+    values = np.concatenate([part for part, _ in parts])
+    assert values.shape == (found.count, found.width)
+    return values
+
+
+@pytest.fixture(autouse=True, params=["small blocks", "mapped means", "as they are"])
+def _sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "small blocks":
+        monkeypatch.setattr(rows, "_NUMBERS_AT_ONCE", 1 << 9)
+    if request.param == "mapped means":
+        monkeypatch.setattr(states, "_NUMBERS_IN_MEMORY", 0)
+
+
 @pytest.mark.parametrize("layers", [[2], [3, 2]], ids=["one layer", "two layers"])
 def test_texts_are_means_of_all_their_tokens(folder: Path, layers: list[int]) -> None:
     features, data = aligned(folder, "kind")
     for split in data.splits.values():
-        vectors = text_vectors(features, layers, split)
-        assert vectors.dtype == np.float32
-        for example, vector in zip(split.ids, vectors, strict=True):
+        for example, vector in zip(split.ids, read(features, layers, split), strict=True):
             expected = [features.states(example, layer=layer).mean(0) for layer in layers]
             assert vector == pytest.approx(np.concatenate(expected), abs=1e-5)
 
@@ -57,9 +76,7 @@ def test_pairs_apart_are_the_means_of_both_texts_joined(
     extracted(prepared_pairs(tmp_path), tiny_encoder, pairs="apart")
     features, data = aligned(tmp_path, "size")
     for split in data.splits.values():
-        vectors = text_vectors(features, layers, split)
-        assert vectors.dtype == np.float32
-        for example, vector in zip(split.ids, vectors, strict=True):
+        for example, vector in zip(split.ids, read(features, layers, split), strict=True):
             u, v = (
                 np.concatenate(
                     [features.states(example, layer=layer, text=text).mean(0) for layer in layers]
@@ -79,11 +96,11 @@ def test_words_are_the_states_of_their_first_tokens(folder: Path, layers: list[i
         expected = []
         for example, tags in zip(split.ids, split.gold, strict=True):
             word_index = features.tokens(example).word_index
-            states = [features.states(example, layer=layer) for layer in layers]
+            held = [features.states(example, layer=layer) for layer in layers]
             for word in range(len(tags)):
                 tokens = np.flatnonzero(word_index == word)
                 if len(tokens):
-                    expected.append(np.concatenate([layer[tokens[0]] for layer in states]))
+                    expected.append(np.concatenate([layer[tokens[0]] for layer in held]))
                 without += not len(tokens)
-        assert np.array_equal(word_vectors(features, layers, split), np.stack(expected))
+        assert np.array_equal(read(features, layers, split), np.stack(expected))
     assert without > 0

@@ -51,7 +51,8 @@ def test_pairs_apart_are_made_of_each_text_by_itself(tiny_encoder: Path, tmp_pat
         vectors = SampleVectors(found.apart).of_pairs(2, first, second)
         for place, pair in enumerate(pairs):
             u, v = (found.apart.states(f"{place}_{side}", layer=2).mean(0) for side in (1, 2))
-            expected = np.concatenate([u, v, abs(u - v), u * v])
+            cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+            expected = np.concatenate([u, v, abs(u - v), u * v, [cosine]])
             assert vectors[place] == pytest.approx(expected, abs=1e-6)
             if pair.first == pair.second:
                 assert first[place] == second[place], "one text, one row"

@@ -17,6 +17,7 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import Labels, read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.evaluation.rivals import Rival
 from pipeline.report.artefacts import Inputs, Places, read_inputs
 from pipeline.tasks.registry import default_label_type
 
@@ -172,7 +173,12 @@ def _write_evaluation(
     runs = {Run(None, seed): dict(predictions) for seed in (13, 14)}
     label_type = default_label_type(labels.kind)
     found = evaluate(
-        label_type, labels, texts, runs, kept=Run(None, 13), probe={None: dict(predictions)}
+        label_type,
+        labels,
+        texts,
+        runs,
+        kept=Run(None, 13),
+        rivals={"probe": Rival("linear probe", {None: dict(predictions)})},
     )
     reports = places.reports / "heads" / head
     write_metrics(places, head, found.metrics)

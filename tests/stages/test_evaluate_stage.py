@@ -37,7 +37,8 @@ def prepare(folder: Path, kind: str, gold: list[Any], rows: list[dict[str, Any]]
     ]
     for seed in (13, 14):
         write_lines(folder / "model" / "predictions" / f"seed_{seed}.jsonl", predicted)
-    write_lines(folder / "probe.jsonl", predicted)
+    write_lines(folder / "rivals" / "probe.jsonl", predicted)
+    (folder / "rivals" / "probe.json").write_text('{"name": "linear probe"}', encoding="utf-8")
     write_head(folder / "model" / "head.json", seed=14, kind=kind)
 
 
@@ -75,7 +76,7 @@ def run(folder: Path, *more: str) -> Result:
 
 
 def test_all_files_are_written(classes: Path) -> None:
-    result = run(classes, "--probe", str(classes / "probe.jsonl"))
+    result = run(classes, "--rivals", str(classes / "rivals"))
     assert result.exit_code == 0, result.output
     out = classes / "out"
     metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
@@ -136,5 +137,21 @@ def test_predictions_that_are_not_there_are_one_line(classes: Path) -> None:
     result = run(classes)
     assert result.exit_code == 2
     assert result.output == f"error: {missing}: no such file; run `dvc repro`\n"
-    result = run(classes, "--probe", str(classes / "nowhere.jsonl"))
+
+
+def test_rivals_that_are_not_there_or_damaged_are_one_line(classes: Path) -> None:
+    result = run(classes, "--rivals", str(classes / "nowhere"))
     assert result.exit_code == 2
+    assert result.output == f"error: {classes / 'nowhere'}: holds no rival; run `dvc repro`\n"
+    described = classes / "rivals" / "probe.json"
+    described.write_text("{}", encoding="utf-8")
+    result = run(classes, "--rivals", str(classes / "rivals"))
+    assert result.exit_code == 2
+    assert result.output == (
+        f"error: {described}: is damaged, or of another version; run `dvc repro`\n"
+    )
+    (classes / "rivals" / "probe.jsonl").unlink()
+    described.write_text('{"name": "linear probe"}', encoding="utf-8")
+    result = run(classes, "--rivals", str(classes / "rivals"))
+    assert result.exit_code == 2
+    assert "probe.jsonl: no such file; run `dvc repro`" in result.output

@@ -41,7 +41,7 @@ def run_all(folder: Path, out: str) -> tuple[dict[str, bytes], list[str]]:
     data = {"labels": "labels", "features": "features"}
     params = {"params": "params.yaml"}
     run(folder, train, **data, **reports, **params, out=f"{out}/model")
-    said = run(folder, probe, **data, **params, out=f"{out}/probe")
+    said = run(folder, probe, texts="texts", **data, **params, out=f"{out}/probe")
     said += run(
         folder,
         evaluate,
@@ -49,7 +49,7 @@ def run_all(folder: Path, out: str) -> tuple[dict[str, bytes], list[str]]:
         labels="labels",
         head=f"{out}/model/head.json",
         predictions=f"{out}/model/predictions",
-        probe=f"{out}/probe/predictions.jsonl",
+        rivals=f"{out}/probe",
         metrics=f"{out}/metrics.json",
         confusion=f"{out}/confusion.csv",
         calibration=f"{out}/calibration.csv",
@@ -71,8 +71,10 @@ def test_all_rows_are_scored_and_the_same_files_come_out_again(folder: Path) -> 
     assert metrics["test"]["examples"] == metrics["dev"]["examples"] == 120
     assert list(metrics["runs"]) == [*runs, "mean", "deviation", "deviation_of_seeds"]
     assert metrics["test"]["probe"]["name"] == "linear probe"
-    chosen = [line for line in said if line.endswith(", chosen")]
-    assert [line.split(",")[0] for line in chosen] == [f"probe of beasts: fold {n}" for n in "123"]
+    chosen = [line for line in said if "linear probe: fold" in line]
+    assert [line.split(",")[0] for line in chosen] == [
+        f"head beasts: linear probe: fold {n}" for n in "123"
+    ]
     (line,) = (line for line in said if "mean and deviation" in line)
     assert line.startswith("head beasts: test, mean and deviation of 3 folds with 2 seeds each: ")
     assert line.endswith(f"; kept: fold {head['fold']}, seed {head['seed']}")

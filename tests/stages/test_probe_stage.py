@@ -26,17 +26,18 @@ def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return where
 
 
-def run(folder: Path, out: Path, head: str = "kind") -> Result:
+def run(folder: Path, out: Path, head: str = "kind", *, store: Path | None = None) -> Result:
     return CliRunner().invoke(
         main,
         [
             head,
+            *("--texts", str(folder / "texts")),
             *("--labels", str(folder / "labels")),
             *("--features", str(folder / "features")),
             *("--out", str(out)),
             *("--params", str(folder / "params.yaml")),
         ],
-        env={"FEATURE_STORE": str(folder / "store")},
+        env={"FEATURE_STORE": str(store or folder / "store")},
     )
 
 
@@ -44,24 +45,24 @@ def test_predictions_and_what_made_them_are_written(folder: Path, tmp_path: Path
     result = run(folder, tmp_path / "kind")
     assert result.exit_code == 0, result.output
     assert {path.name for path in (tmp_path / "kind").iterdir()} == {
-        "predictions.jsonl",
-        "probe.json",
+        *("probe.json", "probe.jsonl", "tfidf.json", "tfidf.jsonl"),
     }
     described = json.loads((tmp_path / "kind" / "probe.json").read_text(encoding="utf-8"))
     assert described["labels"] == ["cold", "other"]
     assert described["layers"] == [3]
-    text = (tmp_path / "kind" / "predictions.jsonl").read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
-    assert {row["split"] for row in rows} == {"dev", "test"}
-    chosen = [line for line in result.output.splitlines() if line.endswith(", chosen")]
-    assert len(chosen) == 1
-    assert chosen[0].startswith(f"probe of kind: l2 {described['l2']}: dev score ")
+    for key in ("probe", "tfidf"):
+        text = (tmp_path / "kind" / f"{key}.jsonl").read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert {row["split"] for row in rows} == {"dev", "test"}
+    words, probe = result.output.splitlines()
+    assert words.startswith("head kind: TF-IDF and logistic regression: l2 ")
+    assert probe.startswith(f"head kind: linear probe: l2 {described['l2']:g}, dev score ")
 
 
 def test_the_same_files_come_out_again(folder: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
-        run(folder, tmp_path / name)
-    for name in ("predictions.jsonl", "probe.json"):
+        assert run(folder, tmp_path / name, store=tmp_path / f"store {name}").exit_code == 0
+    for name in ("probe.jsonl", "probe.json", "tfidf.jsonl", "tfidf.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 

@@ -15,6 +15,7 @@ from pipeline.corpus.folds import Run
 from pipeline.corpus.storage import read_labels, read_texts
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.predictions import by_id
+from pipeline.evaluation.rivals import Rival
 from pipeline.evaluation.table import summary
 from pipeline.features.hash_cache import HashCache
 from pipeline.features.reader import open_features
@@ -66,7 +67,9 @@ def test_a_head_learns_is_saved_scored_shown_and_asked(
         list(texts.values()),
         {Run(None, 5): rows},
         kept=Run(None, 5),
-        probe={None: by_id(probe.predictions, labels, label_type)},
+        rivals={
+            "probe": Rival("linear probe", {None: by_id(probe.predictions, labels, label_type)})
+        },
     )
     assert evaluation.metrics["test"]["spearman"] > 0.5
     assert evaluation.metrics["test"]["probe"]["spearman"] > 0.5
