@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from pipeline.core.spelling import closest
 from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
@@ -15,12 +17,16 @@ from pipeline.ingest.sources import Source
 _SHOWN = 30
 """Names of columns that a problem shows."""
 
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+"""What Excel reads, and some programs write, before the header."""
+
 
 def read_table(source: Source, settings: CorpusSettings) -> Iterator[Row]:
-    """Yields the rows of a table in order; blank lines are skipped.
+    """Yields the rows of a table in order; blank lines, and rows of empty cells, are none.
 
-    The first row names the columns, unless the settings do. Without an ``id`` field, a row's id is
-    its number, from 1, the header not counted.
+    The first row names the columns, unless the settings do. A line ``sep=;`` before it is no row,
+    and says the delimiter, unless the settings do. Without an ``id`` field, a row's id is its
+    number, from 1, the header not counted.
     """
     columns = settings.columns
     expected = _in_order(columns or ())
@@ -53,15 +59,22 @@ def _in_order(columns: Sequence[str]) -> str:
 def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, list[str]]]:
     """``(line that it begins on, cells)`` of each row that the csv module can read."""
     csv.field_size_limit(LONGEST_ROW)
-    row = _Lines(numbered_lines(source, settings.encoding, keep_ends=True))
+    lines = numbered_lines(source, settings.encoding, keep_ends=True)
+    first = next(lines, None)
+    said = _SEPARATOR_LINE.fullmatch(first[1]) if first else None
+    if first and not said:
+        lines = chain([first], lines)
+    before = 1 if said else 0
+    usual = said[1] if said else "," if settings.format == "csv" else "\t"
+    row = _Lines(lines)
     reader = csv.reader(
         row,
-        delimiter=settings.delimiter or ("," if settings.format == "csv" else "\t"),
+        delimiter=settings.delimiter or usual,
         quoting=csv.QUOTE_MINIMAL if _quoted(settings) else csv.QUOTE_NONE,
         strict=True,
     )
     while True:
-        begin = reader.line_num + 1
+        begin = reader.line_num + 1 + before
         row.begin()
         try:
             cells = next(reader)
@@ -74,7 +87,7 @@ def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, li
             what, advice = _explained(str(error))
             source.problems.add(source.at(begin), what, advice=advice)
             continue
-        if cells:
+        if any(cell.strip() for cell in cells):
             yield begin, cells
 
 

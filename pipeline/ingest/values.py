@@ -13,6 +13,7 @@ from pipeline.corpus.storage import LARGEST_NUMBER
 from pipeline.ingest.problems import show
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SPACES = re.compile(r"[ \t\r\n]+")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -43,9 +44,12 @@ def text_of(value: Any) -> str:
 
 
 def strings_of(value: Any, *, cells: bool) -> tuple[str, ...]:
-    """Words or tags: a list of strings; in a cell, what white space separates."""
+    """Words or tags: a list of strings; in a cell, what spaces, tabs and ends of lines separate.
+
+    Other white space, such as U+00A0, is part of a word.
+    """
     if cells and isinstance(value, str):
-        return tuple(value.split())
+        return tuple(word for word in _SPACES.split(value) if word)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     advice = "split the words, or read raw text with 'text'" if isinstance(value, str) else None
