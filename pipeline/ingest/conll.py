@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipeline.corpus.schemes import is_tag
+from pipeline.corpus.schemes import is_tag, standard_tag
 from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import SCHEMES, UNUSED, CorpusSettings
@@ -50,7 +50,10 @@ def read_conll(source: Source, settings: CorpusSettings) -> Iterator[Row]:
         return (
             len(cells) == len(columns)
             and tabs in (None, "\t" in line)
-            and all(scheme is None or is_tag(cells[place], scheme) for place, scheme in schemes)
+            and all(
+                scheme is None or is_tag(standard_tag(cells[place].strip(), scheme), scheme)
+                for place, scheme in schemes
+            )
         )
 
     for number, line in numbered_lines(source, settings.encoding):
