@@ -127,6 +127,32 @@ CASES = [
             "corpus:3: field 'topic': must be a class, not None",
         ],
     ),
+    Case(
+        "array",
+        "with indents",
+        {**JSONL, "id": None},
+        '[\n  {\n    "text": "a]}",\n    "topic": "x"\n  },\n  {"text": "b", "topic": "y"}\n]\n',
+        [("a]}", "x"), ("b", "y")],
+    ),
+    Case(
+        "array",
+        "on one line",
+        {**JSONL, "id": None},
+        '[{"text": "a", "topic": "x", "n": [[1], {}]}, {"text": "\\"[", "topic": "y"}]',
+        [("a", "x"), ('"[', "y")],
+    ),
+    Case(
+        "array",
+        "of rows and other things",
+        {**JSONL, "id": None},
+        '[{"text": "a", "topic": "x"}, null,\n"b"]\n7\n',
+        [],
+        [
+            "corpus:1: must be a JSON object, not None",
+            "corpus:2: must be a JSON object, not 'b'",
+            "corpus:3: must be a JSON object, not 7",
+        ],
+    ),
     Case("space", "around a class", CSV, "text,topic\n a, x \u00a0\n", [(" a", "x")]),
     Case(
         "space",
