@@ -13,6 +13,9 @@ from typing import Literal
 
 OUTSIDE = "O"
 Scheme = Literal["iob1", "iob2", "bioes"]
+_SYNONYMS = {"L": "E", "U": "S", "M": "I", "W": "S"}
+"""Prefixes of BILOU and of BMEWO (also BMES), in BIOES; none means two things."""
+
 PREFIXES: dict[Scheme, str] = {"iob1": "BI", "iob2": "BI", "bioes": "BIES"}
 
 _SHOWN = 60
@@ -79,6 +82,22 @@ def _show(tag: str) -> str:
 def is_tag(tag: str, scheme: Scheme) -> bool:
     """Whether a tag is ``O``, or a prefix of the scheme, a hyphen and a type."""
     return tag == OUTSIDE or (len(tag) > 2 and tag[0] in PREFIXES[scheme] and tag[1] == "-")
+
+
+def standard_tag(tag: str, scheme: Scheme) -> str:
+    """A tag as its scheme writes it, where another spelling means but one thing; else the tag.
+
+    ``B_LOC`` and ``LOC-B`` are ``B-LOC``. In BIOES, the prefixes of BILOU and BMEWO are read too:
+    ``L-`` is ``E-``, ``M-`` is ``I-``, ``U-`` and ``W-`` are ``S-``.
+    """
+    if len(tag) < 3 or is_tag(tag, scheme):
+        return tag
+    synonyms = _SYNONYMS if scheme == "bioes" else {}
+    for mark, letter, kind in ((tag[1], tag[0], tag[2:]), (tag[-2], tag[-1], tag[:-2])):
+        prefix = synonyms.get(letter, letter)
+        if mark in "-_" and prefix in PREFIXES[scheme]:
+            return f"{prefix}-{kind}"
+    return tag
 
 
 def to_bio(tags: Sequence[str], scheme: Scheme) -> tuple[str, ...]:

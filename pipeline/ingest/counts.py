@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.corpus.schemes import OUTSIDE, is_tag
+from pipeline.corpus.schemes import OUTSIDE, is_tag, standard_tag
 from pipeline.corpus.texts import Label
 from pipeline.ingest.problems import show
 
 _UNBALANCED = 0.95
 _NEARLY_ALL = 0.5
 _MANY = 100
+_BARE = frozenset("BIESLUMW")
+_SPACING = re.compile(r"(?<=[^\W\d_])[\s_-]+(?=[^\W\d_])")
+"""Between letters: -1 and 1 are two classes."""
 
 
 @dataclass
@@ -124,8 +128,15 @@ class LabelCounts:
                 found += [f"label {show(name)}: {what}" for what in self._unseen(name)]
             if kind in ("class", "classes"):
                 found += [f"label {show(name)}: {what}" for what in self._odd_classes(name)]
-            if kind == "tags" and self._looks_like_entities(name):
-                found.append(f"label {show(name)}: looks like entity tags: is its kind iob2?")
+                found += [f"label {show(name)}: {what}" for what in self._unmeasured(name, kind)]
+            if kind == "number":
+                found += [f"label {show(name)}: {what}" for what in self._constant(name)]
+            if kind == "bio":
+                found += [f"label {show(name)}: {what}" for what in self._without_entities(name)]
+            if kind == "tags" and (what := self._looks_like_entities(name)):
+                found.append(f"label {show(name)}: {what}")
+            if kind != "number":
+                found += [f"label {show(name)}: {what}" for what in self._alike(name)]
         return found
 
     def _unseen(self, name: str) -> Iterator[str]:
@@ -148,10 +159,62 @@ class LabelCounts:
         if len(counts) > _MANY and len(counts) > _NEARLY_ALL * counts.total():
             yield f"{len(counts)} classes among {counts.total()}: is it text, or an id?"
 
-    def _looks_like_entities(self, name: str) -> bool:
+    def _unmeasured(self, name: str, kind: str) -> Iterator[str]:
+        """Classes that training sees, and scores do not."""
+        if "train" not in self._splits:
+            return
+        trained = self._counts[name]["train"]
+        for split in self._splits[1:]:
+            there = self._counts[name][split]
+            if kind == "class" and len(there) == 1:
+                (only,) = there
+                yield f"every row of {split} is {show(only)}: a score there says nothing"
+            elif there and (absent := sorted(set(trained) - set(there))):
+                yield f"{_listed(absent)} in train and not in {split}: not measured there"
+
+    def _constant(self, name: str) -> Iterator[str]:
+        for split in self._splits:
+            spread = self._spreads[name][split]
+            if spread.count and spread.minimum == spread.maximum:
+                what = f"every row of {split} is {spread.minimum:g}"
+                yield f"{what}: a correlation there is not defined"
+
+    def _without_entities(self, name: str) -> Iterator[str]:
+        for split in self._splits:
+            counts = self._counts[name][split]
+            if counts and set(counts) == {OUTSIDE}:
+                yield f"no entity is in {split}: F1 there is not defined"
+
+    def _alike(self, name: str) -> Iterator[str]:
+        """Names that differ in case, or in spaces, hyphens and underscores, alone."""
+        alike: dict[str, list[str]] = {}
+        for label in sorted(self._total(name)):
+            alike.setdefault(_SPACING.sub("", label.casefold()), []).append(label)
+        for key, names in sorted(alike.items()):
+            if key and len(names) > 1:
+                yield (
+                    f"{', '.join(map(show, names))} differ in case or spacing only: are they one?"
+                )
+
+    def _looks_like_entities(self, name: str) -> str | None:
+        """What makes plain tags look like entity tags, which are scored otherwise."""
         counts = self._total(name)
-        prefixed = [tag for tag in counts if tag != OUTSIDE]
-        return bool(prefixed) and all(is_tag(tag, "bioes") for tag in prefixed)
+        tags = set(counts) - {OUTSIDE}
+        if tags and all(is_tag(standard_tag(tag, "bioes"), "bioes") for tag in tags):
+            kind = (
+                "iob2" if {standard_tag(tag, "bioes")[0] for tag in tags} <= {"B", "I"} else "bioes"
+            )
+            return f"looks like entity tags: is its kind {kind}?"
+        if OUTSIDE not in counts:
+            return None
+        if "B" in tags and tags <= _BARE:
+            return "looks like entity tags without types: write B-x for B, and set its kind to iob2"
+        if counts[OUTSIDE] > _NEARLY_ALL * counts.total():
+            return (
+                "most tags are 'O': if the others are types of entities, write B- and I- before "
+                "them, or words are scored, and not entities"
+            )
+        return None
 
     def _total(self, name: str) -> Counter[str]:
         total: Counter[str] = Counter()

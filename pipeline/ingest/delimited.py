@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 
 from pipeline.core.spelling import closest
 from pipeline.ingest.lines import LONGEST_ROW, MOST_LINES, note_long_row, numbered_lines
@@ -15,12 +17,23 @@ from pipeline.ingest.sources import Source
 _SHOWN = 30
 """Names of columns that a problem shows."""
 
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+"""What Excel reads, and some programs write, before the header."""
+
+
+_PROPER = re.compile(r'"(?:[^"]|"")*"')
+"""A cell in quotes, as csv writes it."""
+
+_LOOKED_AT = 200
+"""Lines by which it is decided whether cells are quoted."""
+
 
 def read_table(source: Source, settings: CorpusSettings) -> Iterator[Row]:
-    """Yields the rows of a table in order; blank lines are skipped.
+    """Yields the rows of a table in order; blank lines, and rows of empty cells, are none.
 
-    The first row names the columns, unless the settings do. Without an ``id`` field, a row's id is
-    its number, from 1, the header not counted.
+    The first row names the columns, unless the settings do. A line ``sep=;`` before it is no row,
+    and says the delimiter, unless the settings do. Without an ``id`` field, a row's id is its
+    number, from 1, the header not counted.
     """
     columns = settings.columns
     expected = _in_order(columns or ())
@@ -53,15 +66,28 @@ def _in_order(columns: Sequence[str]) -> str:
 def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, list[str]]]:
     """``(line that it begins on, cells)`` of each row that the csv module can read."""
     csv.field_size_limit(LONGEST_ROW)
-    row = _Lines(numbered_lines(source, settings.encoding, keep_ends=True))
+    lines = numbered_lines(source, settings.encoding, keep_ends=True)
+    first = next(lines, None)
+    said = _SEPARATOR_LINE.fullmatch(first[1]) if first else None
+    if first and not said:
+        lines = chain([first], lines)
+    before = 1 if said else 0
+    quoted = settings.format == "csv" if settings.quoted is None else settings.quoted
+    usual = said[1] if said else "," if settings.format == "csv" else "\t"
+    delimiter = settings.delimiter or usual
+    if not quoted and settings.quoted is None:
+        head = list(islice(lines, _LOOKED_AT))
+        quoted = cells_are_quoted([line for _, line in head], delimiter)
+        lines = chain(head, lines)
+    row = _Lines(lines)
     reader = csv.reader(
         row,
-        delimiter=settings.delimiter or ("," if settings.format == "csv" else "\t"),
-        quoting=csv.QUOTE_MINIMAL if _quoted(settings) else csv.QUOTE_NONE,
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         strict=True,
     )
     while True:
-        begin = reader.line_num + 1
+        begin = reader.line_num + 1 + before
         row.begin()
         try:
             cells = next(reader)
@@ -74,8 +100,22 @@ def _records(source: Source, settings: CorpusSettings) -> Iterator[tuple[int, li
             what, advice = _explained(str(error))
             source.problems.add(source.at(begin), what, advice=advice)
             continue
-        if cells:
+        if any(cell.strip() for cell in cells):
             yield begin, cells
+
+
+def cells_are_quoted(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether the first lines of a table show that quotes around cells are layout.
+
+    They are where all cells of the first line have them, or a cell has them and doubled ones
+    inside; not where a cell begins with a quote and is no cell in quotes. A text in quotes alone
+    shows nothing: it may be what somebody said.
+    """
+    rows = [line.rstrip("\r\n").split(delimiter) for line in lines if line.strip()]
+    begun = [cell for row in rows for cell in row if cell.startswith('"')]
+    if not begun or not all(_PROPER.fullmatch(cell) for cell in begun):
+        return False
+    return all(cell.startswith('"') for cell in rows[0]) or any('""' in c[1:-1] for c in begun)
 
 
 class _Lines:

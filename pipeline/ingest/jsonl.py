@@ -1,13 +1,15 @@
-"""JSON Lines: one object per line, with the fields that the corpus settings name."""
+"""JSON Lines, an object per line, and JSON arrays of objects."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
-from pipeline.ingest.lines import numbered_lines
+from pipeline.ingest.lines import LONGEST_ROW, note_long_row, numbered_lines
 from pipeline.ingest.problems import show
 from pipeline.ingest.rows import Row
 from pipeline.ingest.settings import CorpusSettings
@@ -16,45 +18,92 @@ from pipeline.ingest.sources import Source
 DEEPEST = 200
 """Levels of lists and objects in a row."""
 
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
+"""Strings, which JSON ends on their line, and brackets outside of them."""
+
+_BETWEEN = " \t\r,"
+"""What is between the items of an array."""
+
 _TOO_DEEP = f"it is nested more than {DEEPEST} deep"
 
 
 def read_jsonl(source: Source, settings: CorpusSettings) -> Iterator[Row]:
-    """Yields the rows of a JSONL file in order; blank lines are allowed.
+    """Yields the rows of a JSONL file in order, or those of a JSON array; blank lines are allowed.
 
-    Without an ``id`` field, a row's id is its line number.
+    Without an ``id`` field, a row's id is its line number, and in an array its place, from 1.
     """
-    first = True
-    for number, line in numbered_lines(source, settings.encoding):
-        if not line.strip():
-            continue
-        if first and line.strip() == "[":
-            source.problems.add(
-                source.at(number),
-                "the file is one JSON array, not an object per line",
-                advice="convert it: jq -c '.[]' in.json > out.jsonl",
-            )
-            return
-        first = False
+    lines = numbered_lines(source, settings.encoding)
+    full = ((number, line) for number, line in lines if line.strip())
+    first = next(full, None)
+    if first is None:
+        return
+    in_array = first[1].lstrip().startswith("[")
+    whole = chain([first], full)
+    rows = array_items(whole, source) if in_array else whole
+    for place, (line, text) in enumerate(rows, start=1):
         try:
-            values = parse_row(line)
+            values = parse_row(text)
         except json.JSONDecodeError as error:
             source.problems.add(
-                source.at(number),
-                f"not JSON: {error.msg} at column {error.colno}: {show(line[error.pos :])}",
-                advice="each line is one object: {...}",
+                source.at(line + error.lineno - 1),
+                f"not JSON: {error.msg} at column {error.colno}: {show(text[error.pos :])}",
+                advice="each row of the array is one object: {...}"
+                if in_array
+                else "each line is one object: {...}",
             )
         except ValueError as error:
-            source.problems.add(source.at(number), f"cannot be read: {error}")
+            source.problems.add(source.at(line), f"cannot be read: {error}")
         else:
             if isinstance(values, dict):
-                yield Row(source.at(number), source.number(number), values, source.split)
+                number = source.number(place if in_array else line)
+                yield Row(source.at(line), number, values, source.split)
             else:
                 source.problems.add(
-                    source.at(number),
+                    source.at(line),
                     f"must be a JSON object, not {show(values)}",
                     advice='write fields, like {"text": ...}',
                 )
+
+
+def array_items(lines: Iterable[tuple[int, str]], source: Source) -> Iterator[tuple[int, str]]:
+    """Yields ``(line that it begins on, text)`` of each item of an array, one in memory at a time.
+
+    Args:
+        lines: the numbered lines of the file.
+        source: where to note an array without an end.
+    """
+    depth = begin = characters = 0
+    held: list[str] = []
+    for number, line in lines:
+        at = 0
+        for found in _STRUCTURE.finditer(line):
+            opens = found[0] in "{["
+            if found[0].startswith('"'):
+                continue
+            if depth <= 1 and (other := line[at : found.start()].strip(_BETWEEN)):
+                yield number, other
+            if opens and depth <= 1:
+                at, begin = found.start() if depth else found.end(), number
+            depth = max(depth + (1 if opens else -1), 0)
+            if not opens and depth <= 1:
+                if depth == 1:
+                    yield begin, "".join([*held, line[at : found.end()]])
+                    held, characters = [], 0
+                at = found.end()
+        if depth > 1:
+            held.append(line[at:] + "\n")
+            characters += len(line)
+            if characters > LONGEST_ROW:
+                note_long_row(source, begin)
+                return
+        elif other := line[at:].strip(_BETWEEN):
+            yield number, other
+    if depth:
+        source.problems.add(
+            source.at(begin),
+            "the array, or the row that begins here, has no end",
+            advice="is it whole?",
+        )
 
 
 def parse_row(line: str) -> Any:

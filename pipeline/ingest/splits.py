@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pipeline.core.files import canonical_json
 from pipeline.corpus.texts import Text, TextPair, fields
+from pipeline.ingest.apportionment import MIDDLE, rounding_points
 from pipeline.ingest.external_sort import KEY_BYTES, ExternalSort, begins_of_groups
 
 
@@ -67,8 +68,9 @@ def draw_splits(
 
     Rows with equal keys go to one split, so that no test text is trained on. Within each stratum,
     groups are ordered by key, a digest of seed and text, and the ordered rows are cut at the
-    cumulative fractions: a row added or relabelled moves at most the rows next to a cut, where a
-    shuffled index would move all.
+    cumulative fractions: a row added or relabelled moves at most the rows next to a cut of a
+    stratum, where a shuffled index would move all. The group that a cut falls in goes to one side;
+    ``pipeline/ingest/apportionment.py`` says which, so that the splits as a whole have their share.
 
     Args:
         groups: all rows by ``row_key`` or ``group_key``; the first value of each record is the
@@ -85,17 +87,61 @@ def draw_splits(
         np.add.at(totals, stratum_of, sizes)
     # The last cut is 1 however the fractions were rounded.
     cuts = np.array([*np.add.accumulate(fractions)[:-1], 1.0])
+    points = np.full(len(totals), MIDDLE)
+    if strata is not None:
+        halved = _CutGroups(totals, cuts)
+        done = np.zeros_like(totals)
+        for _, sizes, stratum_of in _groups(groups, strata, splits, drawn):
+            halved.note(_begins(sizes, stratum_of, done), sizes, stratum_of)
+        points = rounding_points(halved.begins, halved.sizes, totals, cuts)
     done = np.zeros_like(totals)
     for rows, sizes, stratum_of in _groups(groups, strata, splits, drawn):
-        chosen = np.zeros(len(sizes), np.int8)
-        for stratum in np.unique(stratum_of):
-            members = np.flatnonzero(stratum_of == stratum)
-            ends = done[stratum] + np.cumsum(sizes[members])
-            # A group belongs to the split that its middle falls in.
-            middles = (ends - sizes[members] + sizes[members] / 2) / totals[stratum]
-            chosen[members] = np.searchsorted(cuts, middles, side="left")
-            done[stratum] = ends[-1]
+        begins = _begins(sizes, stratum_of, done)
+        at = (begins + points[stratum_of] * sizes) / totals[stratum_of]
+        chosen = np.searchsorted(cuts, at, side="left").astype(np.int8)
         splits[rows] = np.repeat(chosen, sizes)
+
+
+class _CutGroups:
+    """The groups that the cuts of each stratum fall in: (strata, cuts) begins and sizes, in rows.
+
+    A cut that falls between two groups has either.
+    """
+
+    def __init__(self, totals: npt.NDArray[np.int64], cuts: npt.NDArray[np.float64]) -> None:
+        self._at = totals[:, None] * cuts[:-1]
+        self.begins = np.zeros(self._at.shape, np.int64)
+        self.sizes = np.zeros(self._at.shape, np.int64)
+
+    def note(
+        self,
+        begins: npt.NDArray[np.int64],
+        sizes: npt.NDArray[np.int64],
+        stratum_of: npt.NDArray[np.int64],
+    ) -> None:
+        """Takes in groups."""
+        for cut in range(self._at.shape[1]):
+            at = self._at[stratum_of, cut]
+            hit = np.flatnonzero((begins <= at) & (at <= begins + sizes))
+            self.begins[stratum_of[hit], cut] = begins[hit]
+            self.sizes[stratum_of[hit], cut] = sizes[hit]
+
+
+def _begins(
+    sizes: npt.NDArray[np.int64],
+    stratum_of: npt.NDArray[np.int64],
+    done: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """(groups,) the rows of its stratum before each group; ``done``, before all, is moved on."""
+    order = np.argsort(stratum_of, kind="stable")
+    ends = np.cumsum(sizes[order])
+    first = np.searchsorted(stratum_of[order], stratum_of)
+    before = np.concatenate([[0], ends])[first]
+    begins = np.empty_like(sizes)
+    begins[order] = ends - sizes[order]
+    begins += done[stratum_of] - before
+    np.add.at(done, stratum_of, sizes)
+    return begins
 
 
 def _groups(

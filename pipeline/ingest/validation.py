@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pipeline.core.spelling import closest
-from pipeline.corpus.schemes import Scheme, first_fault, to_bio
+from pipeline.corpus.schemes import Scheme, first_fault, standard_tag, to_bio
 from pipeline.corpus.texts import Label, Text, TextPair, parts
 from pipeline.ingest.counts import Tally
 from pipeline.ingest.problems import Problems, listed, show
@@ -15,10 +15,12 @@ from pipeline.ingest.rows import Example, Row
 from pipeline.ingest.settings import SCHEMES, WORD_KINDS, CorpusSettings, LabelKind
 from pipeline.ingest.values import (
     WrongValueError,
+    class_of,
     classes_of,
     name_of,
     number_of,
     strings_of,
+    tags_of,
     text_of,
 )
 
@@ -99,18 +101,18 @@ class Checker:
 
     def _label(self, kind: LabelKind, value: Any) -> Label:
         if kind == "class":
-            return name_of(value, "a class")
+            return class_of(value)
         if kind == "classes":
             return classes_of(value, self._settings.separator)
         if kind == "number":
             return number_of(value, cells=self._cells)
-        return strings_of(value, cells=self._cells)
+        return tags_of(value, cells=self._cells)
 
     def _split(self, row: Row) -> str | None:
         column = self._settings.split.column
         if column is None:
             return row.split
-        value = self._get(row, column, lambda value: name_of(value, "a split"))
+        value = self._get(row, column, lambda value: class_of(value, "a split"))
         split = value if value is None else self._settings.split.given_name(value)
         if value is not None and split is None:
             known = ", ".join(map(show, self._settings.split.names or ("train", "dev", "test")))
@@ -169,6 +171,7 @@ class Checker:
     def _in_bio(
         self, name: str, tags: tuple[str, ...], scheme: Scheme, words: tuple[str, ...], row: Row
     ) -> tuple[str, ...]:
+        tags = tuple(standard_tag(tag, scheme) for tag in tags)
         fault = first_fault(tags, scheme)
         if fault is None:
             return to_bio(tags, scheme)

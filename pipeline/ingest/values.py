@@ -5,6 +5,7 @@ Each function returns the value, or raises ``WrongValueError`` that says what it
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from typing import Any
@@ -13,6 +14,11 @@ from pipeline.corpus.storage import LARGEST_NUMBER
 from pipeline.ingest.problems import show
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SPACES = re.compile(r"[ \t\r\n]+")
+_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_STRINGS = re.compile(rf"\[{_QUOTED}(?:[\s,]+{_QUOTED})*,?\]", re.DOTALL)
+_ITEM = re.compile(_QUOTED, re.DOTALL)
+_NUMBERS = re.compile(r"\[\s*\d+(?:[\s,]+\d+)*\s*\]")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -35,6 +41,11 @@ def name_of(value: Any, what: str) -> str:
     raise WrongValueError(f"{what}: a string or a whole number", value)
 
 
+def class_of(value: Any, what: str = "a class") -> str:
+    """A class, or another name that rows share: as ``name_of``, without the space around it."""
+    return name_of(value.strip() if isinstance(value, str) else value, what)
+
+
 def text_of(value: Any) -> str:
     """Raw text; it may be empty."""
     if not isinstance(value, str):
@@ -43,22 +54,60 @@ def text_of(value: Any) -> str:
 
 
 def strings_of(value: Any, *, cells: bool) -> tuple[str, ...]:
-    """Words or tags: a list of strings; in a cell, what white space separates."""
+    """Words or tags: a list of strings; in a cell, what spaces, tabs and ends of lines separate.
+
+    Other white space, such as U+00A0, is part of a word. A cell that spells a list of strings, as
+    Python, JSON or numpy write it, is that list.
+    """
     if cells and isinstance(value, str):
-        return tuple(value.split())
+        if (items := spelled_list(value)) is not None:
+            return items
+        return tuple(word for word in _SPACES.split(value) if word)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return tuple(value)
     advice = "split the words, or read raw text with 'text'" if isinstance(value, str) else None
     raise WrongValueError("a list of strings", value, advice)
 
 
+def tags_of(value: Any, *, cells: bool) -> tuple[str, ...]:
+    """Tags of words: as ``strings_of``, without the space around them; numbers may be tags too."""
+    if cells and isinstance(value, str) and _NUMBERS.fullmatch(value.strip()):
+        return tuple(re.findall(r"\d+", value))
+    return tuple(tag.strip() for tag in strings_of(value, cells=cells))
+
+
+def spelled_list(cell: str) -> tuple[str, ...] | None:
+    """The strings of a list that a cell spells, with commas or (numpy) without; else ``None``.
+
+    Raises:
+        WrongValueError: it looks like one, and cannot be read.
+    """
+    text = cell.strip()
+    if not text.startswith(("['", '["', "array([")):
+        return None
+    if _STRINGS.fullmatch(text):
+        try:
+            return tuple(ast.literal_eval(item) for item in _ITEM.findall(text))
+        except (SyntaxError, ValueError):
+            pass
+    elif not text.endswith(("']", '"]', "',]", '",]', ")")):
+        return None
+    raise WrongValueError(
+        "a list of strings that can be read",
+        cell,
+        "write words with spaces between them, or the list as JSON in a JSONL file",
+    )
+
+
 def classes_of(value: Any, separator: str | None) -> tuple[str, ...]:
     """Classes, sorted and without doubles; in a cell, what ``separator`` separates."""
+    if isinstance(value, str) and separator is not None:
+        value = spelled_list(value) or value
     if isinstance(value, str) and separator is not None:
         value = [name.strip() for name in value.split(separator)] if value.strip() else []
     if not isinstance(value, list | tuple):
         raise WrongValueError("a list of classes", value, "one class alone is a list of one")
-    names = {name_of(item, "a class") for item in value}
+    names = {class_of(item) for item in value}
     return tuple(sorted(names))
 
 

@@ -18,6 +18,7 @@ from pipeline.corpus.schemes import (
     bioes_to_bio,
     first_fault,
     is_tag,
+    standard_tag,
     to_bio,
 )
 
@@ -168,3 +169,39 @@ def test_no_words_hold_no_entities():
         assert first_fault([], scheme) is None
         assert to_bio([], scheme) == ()
     assert bio_to_bioes([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("tag", "scheme", "expected"),
+    [
+        ("B-x", "iob2", "B-x"),
+        ("B_x", "iob2", "B-x"),
+        ("x-B", "iob2", "B-x"),
+        ("x_I", "iob1", "I-x"),
+        ("B-I", "iob2", "B-I"),
+        ("L-x", "bioes", "E-x"),
+        ("U-x", "bioes", "S-x"),
+        ("W_x", "bioes", "S-x"),
+        ("x-M", "bioes", "I-x"),
+        ("O", "bioes", "O"),
+        # What has no meaning in the scheme stays, to be refused.
+        ("U-x", "iob2", "U-x"),
+        ("E-x", "iob2", "E-x"),
+        ("B", "iob2", "B"),
+        ("", "iob2", ""),
+        ("Bx", "iob2", "Bx"),
+        ("B-", "iob2", "B-"),
+        ("-B", "iob2", "-B"),
+        ("x:B", "iob2", "x:B"),
+    ],
+)
+def test_a_tag_that_means_one_thing_is_spelled_as_its_scheme_has_it(
+    tag: str, scheme: Scheme, expected: str
+):
+    assert standard_tag(tag, scheme) == expected
+
+
+@given(st.sampled_from(["iob1", "iob2", "bioes"]), st.text(min_size=1))
+def test_a_tag_of_a_scheme_is_spelled_as_it_is(scheme: Scheme, kind: str):
+    for prefix in PREFIXES[scheme]:
+        assert standard_tag(f"{prefix}-{kind}", scheme) == f"{prefix}-{kind}"

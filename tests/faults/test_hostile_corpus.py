@@ -153,7 +153,7 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a carriage return": (TABLE, "a\rb,c", "corpus:2: a carriage return"),
     "columns": (CONLL, "a " * 100_000, "corpus:2: 100000 columns where 2"),
     "one column": (CONLL, "a", "corpus:2: 1 columns where 2"),
-    "empty column": (CONLL, "a\t\u2003", "corpus:2: column 2 .* is empty"),
+    "empty column": (CONLL, "a\t\u2003", "corpus:2: field 'tag': the tag of word 2 is empty"),
     "word of a range": (CONLLU, "1-\t" + "\tx" * 8, "corpus:2: "),
     "word of letters": (CONLLU, "x" * 10_000 + "\tx" * 9, "corpus:2: .* is no number of a word"),
 }

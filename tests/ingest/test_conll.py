@@ -75,7 +75,7 @@ def test_conll_reads_windows_line_ends(tmp_path: Path):
 
 
 def test_conll_skips_the_lines_that_the_settings_say(tmp_path: Path):
-    text = "-DOCSTART- O\n\n# id 1\na O\n# inside\nb B-x\n\n#tag O\n"
+    text = "-DOCSTART- O\n\n# id 1\na O\n# inside a text\nb B-x\n\n#tag O\n"
     examples = read(tmp_path, text, skip_lines=["-DOCSTART-", "# "])
     assert [(example.text, example.line) for example in examples] == [
         (("a", "b"), 4),

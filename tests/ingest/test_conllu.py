@@ -79,4 +79,6 @@ def test_sentences_read_back_as_written(
         for words in sentences
     )
     rows = read(tmp_path_factory.mktemp("conllu"), content, id=None, labels={"upos": "tags"})
-    assert [list(zip(row.text, row.labels["upos"], strict=True)) for row in rows] == sentences
+    assert [list(zip(row.text, row.labels["upos"], strict=True)) for row in rows] == [
+        [(form, tag.strip()) for form, tag in words] for words in sentences
+    ]

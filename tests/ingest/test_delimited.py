@@ -19,7 +19,7 @@ from pipeline.ingest.rows import Example
 HEADER = "id,text,topic\n"
 cells = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
 texts = cells.filter(str.strip)
-classes = cells.filter(bool)
+classes = cells.filter(str.strip)
 
 
 def read(folder: Path, content: str | bytes, **changes: Any) -> list[Example]:
@@ -50,7 +50,9 @@ def test_a_quoted_table_reads_back_as_the_csv_module_wrote_it(
     examples = read(
         tmp_path_factory.mktemp("csv"), file.getvalue(), id=None, delimiter=delimiter, quoted=True
     )
-    assert [(e.text, e.labels["topic"]) for e in examples] == [row[:2] for row in rows]
+    assert [(e.text, e.labels["topic"]) for e in examples] == [
+        (text, topic.strip()) for text, topic, _ in rows
+    ]
     assert [e.id for e in examples] == [str(n + 1) for n in range(len(rows))]
 
 
@@ -59,7 +61,7 @@ plain = st.characters(exclude_categories=("Cs",), exclude_characters="\0\t\n\r")
 
 @given(
     st.lists(
-        st.tuples(st.text(plain).filter(str.strip), st.text(plain, min_size=1)),
+        st.tuples(st.text(plain).filter(str.strip), st.text(plain).filter(str.strip)),
         min_size=1,
         max_size=5,
     )
@@ -69,8 +71,10 @@ def test_a_tsv_without_quotes_reads_back_as_written(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ):
     content = "text\ttopic\n" + "".join(f"{text}\t{topic}\n" for text, topic in rows)
-    examples = read(tmp_path_factory.mktemp("tsv"), content, format="tsv", id=None)
-    assert [(e.text, e.labels["topic"]) for e in examples] == rows
+    examples = read(tmp_path_factory.mktemp("tsv"), content, format="tsv", id=None, quoted=False)
+    assert [(e.text, e.labels["topic"]) for e in examples] == [
+        (text, topic.strip()) for text, topic in rows
+    ]
 
 
 def test_a_row_has_the_line_that_it_begins_on(tmp_path: Path):

@@ -200,6 +200,8 @@ def test_odd_labels_are_warned_of():
         "label 'topic': 'y' is in test and not in train: a head cannot learn that",
         "label 'topic': 'y', 'z' are with one example only",
         "label 'topic': 98.0% of all are 'x'",
+        "label 'topic': every row of dev is 'x': a score there says nothing",
+        "label 'topic': every row of test is 'y': a score there says nothing",
     ]
     assert report["balance"] == {
         "topic": {
