@@ -110,10 +110,12 @@ def test_pairs_go_through_all_stages_and_back(project: Project, sentences: list[
     assert (report["examples"], report["texts"], report["rows"]) == (100, 200, len(texts))
 
     for name in ("apart_k", "apart_n", "together_k", "together_n"):
-        said = project.run(
-            "python", "-m", "stages.predict", name, "data/text/pairs/texts.jsonl"
-        ).splitlines()
-        answers = {row["id"]: row for row in map(json.loads, said) if "id" in row}
+        project.run(
+            *("python", "-m", "stages.predict", name, "data/text/pairs/texts.jsonl"),
+            *("--out", f"{name}.jsonl"),
+        )
+        said = (project.folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        answers = {row["id"]: row for row in map(json.loads, said)}
         path = project.folder / "models" / name / "predictions" / "seed_13.jsonl"
         kept = [json.loads(line) for line in path.read_text().splitlines()]
         assert len(kept) > 30

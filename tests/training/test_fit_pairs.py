@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from pipeline.tasks.registry import default_label_type
 from pipeline.training import batches
 from pipeline.training.batches import epoch_batches
 from pipeline.training.fit import train_seed
+from pipeline.training.gpu_states import HeldStates, on_device
+from pipeline.training.states import MappedStates
 
 CPU = torch.device("cpu")
 HEADS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -109,10 +112,13 @@ def test_predictions_are_rows_that_evaluation_reads(
 def test_the_path_of_a_gpu_learns_the_same(
     apart: Path, task: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = head_settings(task, recurrent={"dropout": 0.0}, **changes)
-    expected = train_seed(head_inputs(apart, settings), seed=3, after_epoch=repr)
+    inputs = head_inputs(apart, head_settings(task, recurrent={"dropout": 0.0}, **changes))
+    expected = train_seed(inputs, seed=3, after_epoch=repr)
     everywhere(monkeypatch)
-    found = train_seed(head_inputs(apart, settings), seed=3, after_epoch=repr)
+    assert isinstance(inputs.states, MappedStates)
+    layers = [on_device(shards, CPU) for shards in inputs.states.layers]
+    held = HeldStates(layers, inputs.states._offsets)
+    found = train_seed(replace(inputs, states=held), seed=3, after_epoch=repr)
     for one, other in zip(expected.history, found.history, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=2e-3)
         assert other.dev_loss == pytest.approx(one.dev_loss, rel=2e-2)
