@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from pipeline.encoder.tokenised import SPECIAL
+
 _WORDS_KEPT = 1 << 16
 """Words whose tokens are remembered; a corpus has the same ones again and again."""
 
@@ -23,7 +25,8 @@ class SlowEncoding:
     Attributes:
         ids: of the tokens.
         word_ids: the word of each, ``None`` of what belongs to none.
-        offsets: first character and the one after the last of the word, or the whole text.
+        offsets: first character and the one after the last of the word, or the whole text, without
+            the space before it; (-1, -1) of what belongs to no word.
         type_ids: 1 in the second text of a pair, where the tokenizer has such.
         special_tokens_mask: 1 for special tokens.
     """
@@ -71,7 +74,7 @@ class SlowTokenizer:
         if not add_special_tokens:
             none = [0] * len(first)
             return SlowEncoding(
-                list(first), list(none), [(0, len(text))] * len(first), none, list(none)
+                list(first), list(none), [_place(text)] * len(first), none, list(none)
             )
         second = None if pair is None else list(self._tokens_of(pair))
         return self._with_specials(list(first), second)
@@ -105,11 +108,11 @@ class SlowTokenizer:
             if number:
                 ids += self._between_words
                 owners += [None] * len(self._between_words)
-                offsets += [(0, 0)] * len(self._between_words)
+                offsets += [(SPECIAL, SPECIAL)] * len(self._between_words)
             found = self._tokens_of_word(word)
             ids += found
             owners += [number] * len(found)
-            offsets += [(0, len(word))] * len(found)
+            offsets += [_place(word)] * len(found)
         none = [0] * len(ids)
         return SlowEncoding(ids, owners, offsets, none, list(none))
 
@@ -137,3 +140,7 @@ class SlowTokenizer:
         if word and text[:begin] == word == text[end:] and begin < end:
             return text[begin:end]
         return []
+
+
+def _place(text: str) -> tuple[int, int]:
+    return len(text) - len(text.lstrip(" ")), len(text)
