@@ -104,7 +104,7 @@ class FrozenEncoder:
         # The probe goes through on the CPU, in float32, in one small pack.
         self.pack_tokens = sum(PROBE_LENGTHS)
         self._transfer = Transfer(torch.device("cpu"))
-        self.arrangement = self._arrange(probe)
+        self._arrange(probe)
         self.pack_tokens = pack_tokens(device)
         if device.type == "cuda":
             # Float32 is float32, whatever else in this process allowed.
@@ -119,25 +119,25 @@ class FrozenEncoder:
             self._transfer = Transfer(device)
             probe.compare(self.encode, dtype=dtype, device=device)
 
-    def _arrange(self, probe: Probe) -> Arrangement:
-        """The first arrangement of rows in which they get the states that they get alone.
+    def _arrange(self, probe: Probe) -> None:
+        """Takes the first arrangement of rows in which they get the states that they get alone.
 
         Raises:
             EncoderError: there is none.
         """
         possible = arrangements(self._loaded)
-        for self.arrangement in possible:
-            restore = use_packed_attention(self._loaded) if self.arrangement.packed else None
+        for arrangement in possible:
+            self.arrangement = arrangement
+            restore = use_packed_attention(self._loaded) if arrangement.packed else None
             try:
                 probe.compare(self.encode)
             except EncoderError:
-                if self.arrangement == possible[-1]:
+                if arrangement is possible[-1]:
                     raise
             else:
-                break
+                return
             if restore is not None:
                 restore()
-        return self.arrangement
 
     def encode(self, rows: Sequence[TokenisedRow]) -> Encoded:
         """Yields each row's index and, by layer, its states: (tokens, width) float32.
