@@ -1,8 +1,9 @@
 """Attention over rows that lie end to end, through transformers' attention interface.
 
 A model that supports the interface hands its queries, keys and values to ``packed_attention``, and
-with them, unread, the ``rows`` argument of its forward pass. Each row attends to all of itself and
-to nothing else, so there is no padding and, but for sliding windows, no mask.
+with them, unread, the ``rows`` argument of its forward pass. Each row attends to all of itself,
+or in a decoder each token to those before it in its row, and to nothing else, so there is no
+padding and, but for sliding windows, no mask.
 """
 
 from __future__ import annotations
@@ -33,16 +34,18 @@ class RowLayout:
         runs: ``(number of rows, length)`` of each run of rows of equal length, in order.
         bounds: (rows + 1,) int32 on the device, the first token of each row, then their number.
         longest: tokens of the longest row.
+        causal: whether a token attends to itself and those before it only.
     """
 
     runs: list[tuple[int, int]]
     bounds: Tensor
     longest: int
+    causal: bool = False
 
     @classmethod
-    def of(cls, lengths: Sequence[int], bounds: Tensor) -> RowLayout:
+    def of(cls, lengths: Sequence[int], bounds: Tensor, *, causal: bool = False) -> RowLayout:
         """The layout of rows of these lengths, whose bounds are on the device already."""
-        return cls(runs_of_equal_length(lengths), bounds, max(lengths))
+        return cls(runs_of_equal_length(lengths), bounds, max(lengths), causal)
 
 
 def row_bounds(lengths: Sequence[int]) -> npt.NDArray[np.int32]:
@@ -111,9 +114,18 @@ def _by_length(
         mask = None
         if sliding_window is not None and length > sliding_window:
             place = torch.arange(length, device=query.device)
-            mask = (place[:, None] - place).abs() < sliding_window
+            away = place[:, None] - place
+            mask = away.abs() < sliding_window
+            if rows.causal:
+                mask &= away >= 0
         output = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, scale=scaling, enable_gqa=grouped
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=rows.causal and mask is None,
+            scale=scaling,
+            enable_gqa=grouped,
         )
         outputs.append(output.transpose(1, 2).flatten(0, 1))
         start = end
@@ -153,7 +165,7 @@ def _varlen(
         rows.longest,
         rows.longest,
         scale=scaling,
-        window_size=(reach, reach),
+        window_size=(reach, 0 if rows.causal else reach),
         **options,
     )
     assert isinstance(output, Tensor)  # noqa: S101  (a pair only where more is asked for)

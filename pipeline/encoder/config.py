@@ -14,8 +14,8 @@ from typing import Any
 from pipeline.core.errors import EncoderError
 from pipeline.core.reading import parse_json, read_bytes
 
-DEPTH_NAMES = ("num_hidden_layers", "n_layers", "n_layer")
-WIDTH_NAMES = ("hidden_size", "dim", "n_embd")
+DEPTH_NAMES = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
+WIDTH_NAMES = ("hidden_size", "dim", "n_embd", "emb_dim", "d_model")
 POSITION_NAMES = ("max_position_embeddings", "n_positions")
 
 _DEEPEST = 1024
@@ -45,7 +45,15 @@ _OTHERS = (
 )
 """Settings that bring in other files, models or libraries than those of the encoder."""
 
-_PATHS = ("gguf_file", "merges_file", "spm_file", "vocab_file")
+_PATHS = (
+    "gguf_file",
+    "mecab_option",
+    "merges_file",
+    "spm_file",
+    "sudachi_config_path",
+    "sudachi_resource_dir",
+    "vocab_file",
+)
 """Settings of a tokenizer that would be opened as paths; nothing that saves one writes them."""
 
 
@@ -117,11 +125,11 @@ def check_tokenizer_config(config: Mapping[str, Any], source: str) -> None:
     Raises:
         EncoderError: it does.
     """
-    for key in _PATHS:
-        if config.get(key) is not None:
+    for key, value in _settings(config):
+        if key in _PATHS and value is not None:
             raise EncoderError(
                 f"encoder source {source!r}: its tokenizer_config.json has {key} "
-                f"{_show(config[key])}, a path; remove that setting"
+                f"{_show(value)}, a path; remove that setting"
             )
 
 

@@ -12,7 +12,8 @@ and a single head, differed in the last bit with 2 threads.
 Models whose attention does not go through transformers' interface (DeBERTa-v2 and MPNet, for two)
 take rows in padded batches, padded at the end. There, the shape of a row's batch follows from its
 own length: the next multiple of ``PADDED_STEP`` is the padded length, and rows repeat to fill the
-batch.
+batch. Where padding itself changes states, as the convolutions of CANINE and the Fourier transforms
+of FNet have it, a batch is of rows of one length. Which of these a model takes is tried out.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ import torch
 from torch import Tensor
 
 from pipeline.core.errors import EncoderError, MachineError
+from pipeline.encoder.arrangement import Arrangement, arrangements
 from pipeline.encoder.attention import RowLayout, row_bounds
+from pipeline.encoder.hidden_states import run_layers
 from pipeline.encoder.int8 import require_int8, use_int8
 from pipeline.encoder.kernels import fuse_gelu
 from pipeline.encoder.model import keep_layers, load_model, use_packed_attention
 from pipeline.encoder.packing import (
     DUMMY_TOKENS,
     PACK_TOKENS,
+    PADDED_STEP,
     batches_of_one_size,
     dummy_lengths,
     pack_by_length,
@@ -64,8 +68,8 @@ class FrozenEncoder:
         trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
-        EncoderError: the model cannot be loaded, is no encoder, lacks weights, has fewer layers
-            than asked for, or gives other values without padding than transformers does.
+        EncoderError: the model cannot be loaded, lacks weights, has fewer layers than asked for,
+            or gives other values in company than transformers gives a row alone.
         MachineError: the device has no such precision.
     """
 
@@ -95,14 +99,12 @@ class FrozenEncoder:
         self._model = loaded.model
         probe = Probe.of(loaded, self.layers, folder)
         keep_layers(loaded, self.layers, folder)
-        if loaded.packs:
-            use_packed_attention(loaded)
         if device.type == "cpu" and dtype == torch.float32:
             fuse_gelu(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
         # The probe goes through on the CPU, in float32, in one small pack.
         self.pack_tokens = sum(PROBE_LENGTHS)
         self._transfer = Transfer(torch.device("cpu"))
-        probe.compare(self.encode)
+        self._arrange(probe)
         self.pack_tokens = pack_tokens(device)
         if device.type == "cuda":
             # Float32 is float32, whatever else in this process allowed.
@@ -116,6 +118,26 @@ class FrozenEncoder:
             self._model.to(device)
             self._transfer = Transfer(device)
             probe.compare(self.encode, dtype=dtype, device=device)
+
+    def _arrange(self, probe: Probe) -> None:
+        """Takes the first arrangement of rows in which they get the states that they get alone.
+
+        Raises:
+            EncoderError: there is none.
+        """
+        possible = arrangements(self._loaded)
+        for arrangement in possible:
+            self.arrangement = arrangement
+            restore = use_packed_attention(self._loaded) if arrangement.packed else None
+            try:
+                probe.compare(self.encode)
+            except EncoderError:
+                if arrangement is possible[-1]:
+                    raise
+            else:
+                return
+            if restore is not None:
+                restore()
 
     def encode(self, rows: Sequence[TokenisedRow]) -> Encoded:
         """Yields each row's index and, by layer, its states: (tokens, width) float32.
@@ -149,7 +171,7 @@ class FrozenEncoder:
                 f"a row of {max(lengths)} tokens: the encoder has positions for "
                 f"{self._loaded.positions}"
             )
-        started = self._packed if self._loaded.packs else self._padded
+        started = self._packed if self.arrangement.packed else self._batched
         try:
             yield from started(rows, dtype)
         except RuntimeError as error:  # CUDA and MPS have different ones for this
@@ -173,10 +195,16 @@ class FrozenEncoder:
             real = {layer: states[0, : ends[-1]] for layer, states in hidden.items()}
             yield self._encoded(pieces, real, dtype)
 
-    def _padded(self, rows: Sequence[TokenisedRow], dtype: torch.dtype) -> Iterator[EncodedPack]:
-        """Rows in padded batches, whose shape follows from a row's own length."""
+    def _batched(self, rows: Sequence[TokenisedRow], dtype: torch.dtype) -> Iterator[EncodedPack]:
+        """Rows in batches, whose shape follows from a row's own length."""
+        # Every length has a batch of its own where nothing is padded; a large one would be filled
+        # with repetitions for the most part.
+        pads = self.arrangement is Arrangement.PADDED
         for count, padded, numbers in batches_of_one_size(
-            [row.length for row in rows], self.pack_tokens, longest=self._loaded.positions
+            [max(row.length, self._loaded.shortest) for row in rows],
+            self.pack_tokens if pads else min(self.pack_tokens, PACK_TOKENS),
+            longest=self._loaded.positions,
+            step=PADDED_STEP if pads else 1,
         ):
             batch = [rows[number] for number in numbers]
             ends = np.cumsum([row.length for row in batch]).tolist()
@@ -243,11 +271,12 @@ class FrozenEncoder:
         bounds = {} if lengths is None else {"bounds": row_bounds(lengths)}
         tensors: dict[str, Any] = self._transfer.upload({**arrays, **bounds})
         if lengths is not None:
-            tensors["rows"] = RowLayout.of(lengths, tensors.pop("bounds"))
+            tensors["rows"] = RowLayout.of(
+                lengths, tensors.pop("bounds"), causal=self.arrangement is Arrangement.PACKED_CAUSAL
+            )
         for name in arrays:
             tensors[name] = tensors[name].long()
-        hidden = self._model(**tensors, output_hidden_states=True).hidden_states
-        return {layer: hidden[layer] for layer in self.layers}
+        return run_layers(self._loaded, tensors, self.layers)
 
     @torch.inference_mode()
     def _encoded(

@@ -3,13 +3,14 @@
 What a model can do is asked of the model, not looked up by its name: whether attention goes
 through transformers' interface, where positions start, whether there are segments. What is learned
 in this way is then tried out: a few rows are run through the model as transformers runs it, one at
-a time, and through the forward pass that extraction uses, and both must agree.
+a time, and through the forward pass that extraction uses, and both must agree. Of a model with an
+encoder and a decoder, as T5 is, the encoder is loaded.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,10 @@ class LoadedModel:
         padding: id of the padding token.
         counts_from_padding: whether positions start one after the id of the padding token and pass
             over it, as RoBERTa's do, and not at 0.
-        packs: whether attention goes through transformers' interface.
+        packs: whether attention goes through transformers' interface, and no part of the model
+            looks at a whole batch at once.
+        decodes: whether it is a decoder, whose tokens see those before them only.
+        shortest: fewest tokens that it computes states of.
         segments: whether tokens of the second text of a pair are told apart.
     """
 
@@ -50,6 +54,8 @@ class LoadedModel:
     padding: int
     counts_from_padding: bool
     packs: bool
+    decodes: bool
+    shortest: int
     segments: bool
 
 
@@ -57,25 +63,23 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
     """Loads a materialised encoder, with transformers' own attention.
 
     Raises:
-        EncoderError: it cannot be loaded, is no encoder, lacks weights, or has code that may not
-            run.
+        EncoderError: it cannot be loaded, lacks weights, or has code that may not run.
     """
     snapshot = require_loadable(folder, trust_remote_code=trust_remote_code)
     trusted = snapshot.has_code
     # Code that is trusted may make buffers of any size.
     bound = nullcontext() if trusted else no_larger_than(weight_sizes(snapshot), folder)
     with quiet_transformers():
-        from transformers import AutoConfig, AutoModel
+        from transformers import AutoConfig
         from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
         try:
             config = AutoConfig.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=trusted
             )
-            _refuse_decoder(config, folder)
             own = getattr(config, "auto_map", {}).get("AutoModel") if trusted else None
             # AutoModel would give the class that it loaded first, whatever has changed since.
-            model_class = get_class_from_dynamic_module(own, folder) if own else AutoModel
+            model_class = get_class_from_dynamic_module(own, folder) if own else class_of(config)
             with bound:
                 model, info = model_class.from_pretrained(
                     folder,
@@ -99,7 +103,11 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
             f"{folder}: its weights lack {len(missing)} of the model's tensors, "
             f"{missing[0]} among them; they would be random"
         )
+    if getattr(config, "is_encoder_decoder", False) and hasattr(model, "get_encoder"):
+        model = model.get_encoder()
     model.eval().requires_grad_(False)
+    # What a decoder keeps of a text, to go on writing it, would fill the memory.
+    model.config.use_cache = False
     takes = inspect.signature(model.forward).parameters
     padding = getattr(config, "pad_token_id", None)
     offset, counted = _counted_positions(model)
@@ -110,7 +118,11 @@ def load_model(folder: Path, *, trust_remote_code: bool = False) -> LoadedModel:
         positions=snapshot.longest_row() if counted is None else counted,
         padding=offset if offset is not None else int(padding or 0),
         counts_from_padding=offset is not None,
-        packs=bool(model.is_backend_compatible()) and "position_ids" in takes,
+        packs=bool(model.is_backend_compatible())
+        and "position_ids" in takes
+        and not getattr(config, "token_dropout", False),
+        decodes=_decodes(config),
+        shortest=int(getattr(config, "downsampling_rate", 1) or 1),
         segments="token_type_ids" in takes
         and int(getattr(config, "type_vocab_size", 0) or 0) > 1
         and RowTokenizer(
@@ -131,21 +143,41 @@ def keep_layers(loaded: LoadedModel, layers: Sequence[int], folder: Path) -> Non
     if config.model_type == "albert":
         _unroll_albert(model, kept, folder)
     else:
-        parent, name = _layer_list(model, loaded.depth, folder)
-        setattr(parent, name, getattr(parent, name)[:kept])
+        _cut_layers(model, loaded.depth, kept, folder)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     # The last hidden state is that after the final norm, where there is one; no other layer's is.
     config.tie_last_hidden_states = kept == loaded.depth
 
 
-def use_packed_attention(loaded: LoadedModel) -> None:
-    """Has the model's attention look at rows, where they lie end to end."""
+def class_of(config: Any) -> Any:
+    """The class of transformers that a model is loaded with: of T5, that of its encoder."""
+    from transformers import AutoModel, AutoModelForTextEncoding
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+        MODEL_MAPPING_NAMES,
+    )
+
+    kind = config.model_type
+    encoder = MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(kind)
+    if encoder is None or encoder == MODEL_MAPPING_NAMES.get(kind):
+        return AutoModel
+    return AutoModelForTextEncoding
+
+
+def use_packed_attention(loaded: LoadedModel) -> Callable[[], None]:
+    """Has the model's attention look at rows, where they lie end to end.
+
+    Returns:
+        What gives it back the attention that it had.
+    """
     attention.register()
+    before = loaded.model.config._attn_implementation  # noqa: SLF001  (it has no other name)
     loaded.model.set_attn_implementation(attention.NAME)
+    return lambda: loaded.model.set_attn_implementation(before)
 
 
-def _refuse_decoder(config: Any, folder: Path) -> None:
+def _decodes(config: Any) -> bool:
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -155,11 +187,7 @@ def _refuse_decoder(config: Any, folder: Path) -> None:
     decoder_only = (
         kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
-    if getattr(config, "is_decoder", False) or decoder_only:
-        raise EncoderError(
-            f"{folder}: its type {kind!r} is a decoder, whose tokens do not see the whole text; "
-            "use a BERT-type encoder"
-        )
+    return bool(getattr(config, "is_decoder", False)) or decoder_only
 
 
 def _counted_positions(model: nn.Module) -> tuple[int, int] | tuple[None, None]:
@@ -173,12 +201,20 @@ def _counted_positions(model: nn.Module) -> tuple[int, int] | tuple[None, None]:
     return None, None
 
 
-def _layer_list(model: Any, depth: int, folder: Path) -> tuple[nn.Module, str]:
-    """The module that holds the list of layers, and the list's name there."""
+def _cut_layers(model: Any, depth: int, kept: int, folder: Path) -> None:
+    """Leaves the first layers in the list of them, or in the lists of their parts, as XLM has."""
     for parent in model.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == depth:
-                return parent, name
+        lists = [
+            (name, child)
+            for name, child in parent.named_children()
+            if isinstance(child, nn.ModuleList) and len(child) == depth
+        ]
+        for name, child in lists:
+            setattr(parent, name, child[:kept])
+        if lists:
+            if getattr(parent, "n_layers", None) == depth:
+                parent.n_layers = kept
+            return
     raise EncoderError(
         f"{folder}: its type {model.config.model_type!r} keeps its layers in no list, "
         "and cannot be cut off at one"

@@ -55,7 +55,7 @@ def pack_by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 
 def batches_of_one_size(
-    lengths: Sequence[int], budget: int, *, longest: int
+    lengths: Sequence[int], budget: int, *, longest: int, step: int = PADDED_STEP
 ) -> Iterator[tuple[int, int, list[int]]]:
     """Groups rows, shortest first, into padded batches whose shape follows from the length alone.
 
@@ -63,12 +63,13 @@ def batches_of_one_size(
         lengths: tokens of each row.
         budget: most tokens of a batch, padding included, but for rows that are longer themselves.
         longest: most tokens of a row that the encoder has positions for.
+        step: padded lengths are multiples of it; with 1 nothing is padded.
 
     Yields:
         ``(rows of the batch, padded length, indices into lengths)``; there may be fewer indices
         than rows, and every row comes once.
     """
-    padded = [min(-(-length // PADDED_STEP) * PADDED_STEP, longest) for length in lengths]
+    padded = [min(-(-length // step) * step, longest) for length in lengths]
     batch: list[int] = []
     for row in _by_length(padded):
         if batch and (

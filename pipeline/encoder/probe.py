@@ -17,6 +17,7 @@ import torch
 
 from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
+from pipeline.encoder.hidden_states import run_layers
 from pipeline.encoder.model import LoadedModel
 from pipeline.encoder.tokenised import TokenisedRow
 
@@ -26,6 +27,9 @@ PROBE_LENGTHS = (5, 17, 200)
 _TOLERANCES = {torch.float32: 1e-3, torch.float16: 0.03, torch.bfloat16: 0.15}
 """Largest difference, as a share of the largest state. Another computation differs by far more, and
 rounding by far less, also in deep models."""
+
+_CODE_POINTS = 0x0250
+"""Those of Latin script."""
 
 States = dict[int, npt.NDArray[np.float32]]
 """By layer: (tokens, width) of a row, or (rows, tokens, width) of what went through together."""
@@ -137,7 +141,8 @@ def _refusing(loaded: LoadedModel, folder: Path) -> Iterator[None]:
 def _probe_rows(loaded: LoadedModel) -> list[TokenisedRow]:
     """A few random rows, the same in every process."""
     rng = np.random.default_rng(0)
-    vocabulary = int(loaded.model.config.vocab_size)
+    # A model without a vocabulary, as CANINE is, takes the code points of characters.
+    vocabulary = int(getattr(loaded.model.config, "vocab_size", None) or _CODE_POINTS)
     rows = []
     for length in (min(length, loaded.positions) for length in PROBE_LENGTHS):
         ids = rng.integers(0, vocabulary, length)
@@ -154,7 +159,5 @@ def _one_row(loaded: LoadedModel, row: TokenisedRow, layers: Sequence[int]) -> S
     inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
     if loaded.segments:
         inputs["token_type_ids"] = torch.from_numpy(row.segment_ids.astype(np.int64))[None]
-    hidden = loaded.model(**inputs, output_hidden_states=True).hidden_states
-    if hidden is None:
-        raise ValueError("it gives no hidden states")
-    return {layer: hidden[layer][0].numpy() for layer in layers}
+    states = run_layers(loaded, inputs, layers)
+    return {layer: values[0].numpy() for layer, values in states.items()}

@@ -9,8 +9,9 @@ from pipeline.core.paths import is_member_name
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+FAST_TOKENIZER = "tokenizer.json"
 TOKENIZER_FILES = (
-    "tokenizer.json",
+    FAST_TOKENIZER,
     TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
@@ -21,7 +22,9 @@ TOKENIZER_FILES = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
-"""Files of tokenizers of BERT-type models; a model has some of them."""
+"""Files of tokenizers; a model has some of them."""
+SLOW_TOKENIZER_FILES = ("bpe.codes", "tokenizer.model")
+"""Files of tokenizers that are read only where a model lacks ``FAST_TOKENIZER``."""
 
 
 def is_weights_name(name: object) -> bool:
@@ -33,7 +36,7 @@ def role_of(name: str) -> str | None:
     """Role of a file of an encoder: weights, config, tokenizer or code; ``None`` if it has none."""
     if name == CONFIG:
         return "config"
-    if name in TOKENIZER_FILES:
+    if name in TOKENIZER_FILES or name in SLOW_TOKENIZER_FILES:
         return "tokenizer"
     if name == INDEX or is_weights_name(name):
         return "weights"

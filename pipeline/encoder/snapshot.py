@@ -7,6 +7,7 @@ luck, and weights that change at their source are never mixed with old features.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,10 @@ DESCRIPTION = "encoder.json"
 _CHUNK = 1 << 20
 _LARGEST = 1 << 24
 """Bytes of a description: a hundred thousand files."""
+UNBOUNDED = 1 << 20
+"""Tokens of a row where positions are relative and have no end, as those of T5."""
+
+_RELATIVE = "relative_attention_num_buckets"
 COUNT_FROM_PADDING = (
     "camembert",
     "data2vec-text",
@@ -97,10 +102,15 @@ class EncoderSnapshot:
     def longest_row(self) -> int:
         """Most tokens of one row that it has positions for, special tokens included.
 
+        T5 has relative positions only; the ``n_positions`` that its configuration may name are
+        those of its pretraining, and bound nothing.
+
         Raises:
             EncoderError: its configuration does not say so.
         """
         config = json_object(self.folder / CONFIG, str(self.folder))
+        if config.get(_RELATIVE) is not None and config.get(POSITION_NAMES[0]) is None:
+            return UNBOUNDED
         positions = config_size(config, POSITION_NAMES, str(self.folder))
         if config.get("model_type") in COUNT_FROM_PADDING:
             padding = config.get("pad_token_id")
@@ -115,12 +125,20 @@ class EncoderSnapshot:
         return parts | {"code": self.code} if self.code else parts
 
 
-def materialise(settings: EncoderSettings, folder: Path) -> None:
+def materialise(
+    settings: EncoderSettings, folder: Path, *, accept: Callable[[Path], None] | None = None
+) -> None:
     """Copies the encoder's files into ``folder`` with a description of them.
+
+    Args:
+        settings: where it comes from.
+        folder: written whole, or not at all.
+        accept: looks at the encoder before it is put into its place, and raises if it cannot be
+            used.
 
     Raises:
         EncoderError: the source cannot be found, lacks weights, a configuration or a tokenizer, or
-            is not just an encoder.
+            is not accepted.
     """
     files = encoder_files(settings)
     with atomic_directory(folder) as temporary:
@@ -132,11 +150,6 @@ def materialise(settings: EncoderSettings, folder: Path) -> None:
             raise
         config = json_object(temporary / CONFIG, settings.source)
         check_config(config, settings.source)
-        if config.get("is_encoder_decoder"):
-            raise EncoderError(
-                f"encoder source {settings.source!r}: its type {config.get('model_type')!r} has "
-                "a decoder too; use a BERT-type encoder"
-            )
         description = {
             # A folder's path says where one machine had it; outputs name no machine.
             "source": "folder" if settings.kind == "folder" else settings.source,
@@ -147,6 +160,12 @@ def materialise(settings: EncoderSettings, folder: Path) -> None:
             **by_role(digests),
         }
         (temporary / DESCRIPTION).write_text(readable_json(description), encoding="utf-8")
+        if accept is not None:
+            try:
+                accept(temporary)
+            except EncoderError as error:
+                source = f"encoder source {settings.source!r}"
+                raise EncoderError(str(error).replace(str(temporary), source)) from None
 
 
 def read_snapshot(folder: Path, *, verify: bool) -> EncoderSnapshot:

@@ -12,7 +12,9 @@ from pipeline.core.packages import PackageFilesMissingError, package_files
 from pipeline.encoder.config import DEPTH_NAMES, json_object, own_code
 from pipeline.encoder.roles import (
     CONFIG,
+    FAST_TOKENIZER,
     INDEX,
+    SLOW_TOKENIZER_FILES,
     TOKENIZER_CONFIG,
     TOKENIZER_FILES,
     is_weights_name,
@@ -76,6 +78,8 @@ def choose_files(
     elif "model.safetensors" in weights:
         weights = ["model.safetensors"]
     tokenizer = [name for name in TOKENIZER_FILES if name in files]
+    if FAST_TOKENIZER not in files:
+        tokenizer += [name for name in SLOW_TOKENIZER_FILES if name in files]
     for role, names, advice in (
         ("config.json", [CONFIG] if CONFIG in files else [], "is it a transformers model?"),
         ("safetensors weights", weights, "convert them with save_pretrained; pickles are not read"),
@@ -167,7 +171,7 @@ def _download(model: str, revision: str | None) -> Path:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from huggingface_hub import snapshot_download
 
-    wanted = [CONFIG, "*.safetensors", INDEX, *TOKENIZER_FILES, "*.py"]
+    wanted = [CONFIG, "*.safetensors", INDEX, *TOKENIZER_FILES, *SLOW_TOKENIZER_FILES, "*.py"]
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
     except Exception as error:

@@ -6,29 +6,29 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.command import explain
 from pipeline.core.errors import EncoderError
 from pipeline.corpus.texts import Text, TextPair, parts
-from pipeline.encoder.config import json_object
-from pipeline.encoder.inspection import require_loadable
-from pipeline.encoder.quiet import quiet_transformers
-from pipeline.encoder.roles import CONFIG, TOKENIZER_CONFIG
 from pipeline.encoder.tokenised import SPECIAL, TokenisedRows
+from pipeline.encoder.tokenizer_loading import load_tokenizer
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Encoding
+
+    from pipeline.encoder.slow_tokenizer import SlowEncoding
 
 
 class RowTokenizer:
     """Turns inputs into rows of tokens, special tokens included.
+
+    A text without any token, of a tokenizer that adds no special ones, is one special token: that
+    with which the encoder's texts begin, as transformers has an empty prompt begin.
 
     Args:
         folder: a materialised encoder.
@@ -37,8 +37,8 @@ class RowTokenizer:
         trust_remote_code: whether Python code that comes with the encoder may run.
 
     Raises:
-        EncoderError: the tokenizer has no fast implementation, or gives no special tokens, or has
-            code that may not run.
+        EncoderError: the tokenizer cannot be read, has code that may not run, or gives an empty
+            text no token.
     """
 
     def __init__(
@@ -46,21 +46,18 @@ class RowTokenizer:
     ) -> None:
         self._folder = folder
         self.max_length = max_length
-        self._tokenizer = _load(folder, trust_remote_code=trust_remote_code)
+        self._tokenizer, self._filler = load_tokenizer(folder, trust_remote_code=trust_remote_code)
         with self._refusing():
             self._look()
 
     def _look(self) -> None:
         """Learns how the tokenizer treats special tokens, words and spaces."""
-        folder = self._folder
-        specials = self._tokenizer.encode("", add_special_tokens=True)
-        if len(specials.ids) != 2:
+        self._around_text = self._around()
+        if not any(self._around_text) and self._filler is None:
             raise EncoderError(
-                f"{folder}: its tokenizer puts {len(specials.ids)} special tokens around a text; "
-                "a BERT-type encoder has one before and one after"
+                f"{self._folder}: its tokenizer adds no special tokens to a text, and has none for "
+                "an empty one; set its bos_token"
             )
-        first, last = specials.ids
-        self._around_text = [[first], [last]]
         self._words_need_spaces = self._reads_words_otherwise()
         spaced = " a a"
         offsets = self._tokenizer.encode(spaced, add_special_tokens=False).offsets
@@ -76,15 +73,7 @@ class RowTokenizer:
         # Words go as a list; the texts of a pair are tokenised one by one, and joined below.
         raw = [part for text in texts if not isinstance(text, tuple) for part in parts(text)]
         words = [self._spaced(text) for text in texts if isinstance(text, tuple)]
-        with self._refusing():
-            of_raw, of_words = [
-                iter(
-                    self._tokenizer.encode_batch(
-                        inputs, is_pretokenized=pretokenized, add_special_tokens=False
-                    )
-                )
-                for inputs, pretokenized in ((raw, False), (words, True))
-            ]
+        of_raw, of_words = self._encoded(raw), self._encoded(words, are_words=True)
         given: list[str | tuple[str, ...]] = []
         for text in texts:
             given += [text] if isinstance(text, tuple) else parts(text)
@@ -98,6 +87,16 @@ class RowTokenizer:
             elif self._counts_spaces:
                 _leave_out_spaces(pieces.offsets_of(number), text)
         return self._joined(pieces, np.array([isinstance(text, TextPair) for text in texts], bool))
+
+    def _encoded(
+        self, inputs: Sequence[str | list[str]], *, are_words: bool = False
+    ) -> Iterator[Encoding | SlowEncoding]:
+        with self._refusing():
+            return iter(
+                self._tokenizer.encode_batch(
+                    inputs, is_pretokenized=are_words, add_special_tokens=False
+                )
+            )
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -121,12 +120,16 @@ class RowTokenizer:
         full = np.add.reduceat(pieces.lengths, firsts)
         kept = self._kept(pieces.lengths, firsts, pairs, around)
         lengths = around + np.add.reduceat(kept, firsts)
+        empty = lengths == 0
+        lengths[empty] = 1
         rows = TokenisedRows.empty(int(lengths.sum()), lengths)
-        rows.full_lengths[:] = full + around
+        rows.full_lengths[:] = np.maximum(full + around, 1)
         rows.words[:] = pieces.words[firsts]
         rows.words[pairs] += pieces.words[seconds]
 
         begins = np.cumsum(lengths) - lengths
+        if self._filler is not None:
+            rows.input_ids[begins[empty]] = self._filler
         places = np.zeros(len(kept), np.int64)
         for chosen, specials in ((~pairs, self._around_text), (pairs, self._around_pair_if(pairs))):
             after = begins[chosen]
@@ -214,6 +217,16 @@ class RowTokenizer:
         """The largest id of a token."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values())
 
+    def _around(self) -> list[list[int]]:
+        """The special tokens before and after a text, of which T5 has the latter, GPT-2 neither."""
+        specials = _specials(self._tokenizer.encode("a", add_special_tokens=True))
+        if len(specials) == 1:  # a tokenizer that has no token for the letter
+            [alone] = specials
+            specials = [alone[: len(alone) // 2], alone[len(alone) // 2 :]]
+        if len(specials) != 2:
+            raise EncoderError(f"{self._folder}: its tokenizer puts special tokens inside a text")
+        return specials
+
     @property
     def tells_texts_apart(self) -> bool:
         """Whether an encoder is given segments of a pair: BERT's tokenizer has them, RoBERTa's not.
@@ -229,22 +242,17 @@ class RowTokenizer:
     def _around_pair(self) -> list[list[int]]:
         """The special tokens before, between and after the texts of a pair."""
         encoding = self._tokenizer.encode("a", "a", add_special_tokens=True)
-        runs = [
-            (bool(special), [token for _, token in run])
-            for special, run in groupby(
-                zip(encoding.special_tokens_mask, encoding.ids, strict=True), key=itemgetter(0)
-            )
-        ]
-        if [special for special, _ in runs] != [True, False, True, False, True]:
+        specials = _specials(encoding)
+        if len(specials) != 3 or not specials[1]:
             raise EncoderError(f"{self._folder}: its tokenizer has no special tokens for pairs")
         segments = encoding.type_ids
-        second = len(runs[0][1]) + len(runs[1][1]) + len(runs[2][1])
+        second = encoding.special_tokens_mask.index(1, len(specials[0])) + len(specials[1])
         if any(segments) and segments != [int(place >= second) for place in range(len(segments))]:
             raise EncoderError(
                 f"{self._folder}: its tokenizer gives pairs the segments {segments}; "
                 "a BERT-type encoder has 1 in the second text and after it, and 0 elsewhere"
             )
-        return [tokens for special, tokens in runs if special]
+        return specials
 
 
 @dataclass(frozen=True)
@@ -268,7 +276,7 @@ class _Pieces:
     words: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, encodings: Sequence[Encoding]) -> _Pieces:
+    def of(cls, encodings: Sequence[Encoding | SlowEncoding]) -> _Pieces:
         # One array of all texts: an array per text costs more than the tokens of a short one.
         lengths = np.array([len(encoding) for encoding in encodings], np.int64)
         begins = np.cumsum(lengths) - lengths
@@ -312,6 +320,19 @@ class _Pieces:
         return slice(begin, begin + int(self.lengths[number]))
 
 
+def _specials(encoding: Encoding | SlowEncoding) -> list[list[int]]:
+    """Special tokens before the first text, and after each."""
+    blocks: list[list[int]] = [[]]
+    inside = False
+    for token, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True):
+        if special:
+            blocks[-1].append(token)
+        elif not inside:
+            blocks.append([])
+        inside = not special
+    return blocks
+
+
 def _move(offsets: npt.NDArray[np.int32], by: npt.NDArray[np.int64]) -> None:
     """Moves the offsets of each token by so many characters, but never below 0."""
     offsets[:] = np.maximum(offsets + by[:, None], 0)
@@ -338,51 +359,3 @@ def longest_first(lengths: Sequence[int], room: int) -> list[int]:
         shorter = min(shorter, room // 2)
         longer = room - shorter
     return [longer, shorter] if lengths[0] > lengths[1] else [shorter, longer]
-
-
-def _load(folder: Path, *, trust_remote_code: bool) -> Tokenizer:
-    # Told neither to run code nor not to, transformers would ask on the terminal.
-    trusted = require_loadable(folder, trust_remote_code=trust_remote_code).has_code
-    with quiet_transformers():
-        from transformers import AutoTokenizer
-
-        try:
-            _refuse_other_classes(folder)
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=trusted
-            )
-        except Exception as error:  # tokenizers raises bare Exception for damaged files
-            if explain(error) is not None:
-                raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            if not trusted and "trust_remote_code" in str(error):
-                reason = "it needs Python code of its own; read it, and set trust_remote_code: true"
-            raise EncoderError(f"{folder}: its tokenizer cannot be read: {reason}") from error
-    if not tokenizer.is_fast:
-        raise EncoderError(f"{folder}: its tokenizer has no fast (tokenizers) implementation")
-    backend: Tokenizer = tokenizer.backend_tokenizer
-    # Files often carry the truncation and padding of somebody's fine-tuning.
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
-
-
-def _refuse_other_classes(folder: Path) -> None:
-    """Refuses a class that is in transformers, and no tokenizer: it would be loaded all the same.
-
-    Raises:
-        EncoderError: a configuration names one.
-    """
-    from transformers import PreTrainedTokenizerBase
-    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
-
-    for file in (TOKENIZER_CONFIG, CONFIG):
-        path = folder / file
-        name = json_object(path, str(folder)).get("tokenizer_class") if path.is_file() else None
-        if name is None:
-            continue
-        found = tokenizer_class_from_name(name) if isinstance(name, str) else name
-        if found is not None and not (
-            isinstance(found, type) and issubclass(found, PreTrainedTokenizerBase)
-        ):
-            raise EncoderError(f"{folder}: its {file} has tokenizer_class {name!a:.60}")

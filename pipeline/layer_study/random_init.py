@@ -19,6 +19,7 @@ from pipeline.core.errors import EncoderError
 from pipeline.core.files import sha256_file
 from pipeline.corpus.storage import TEXTS, read_texts
 from pipeline.encoder.inspection import require_loadable
+from pipeline.encoder.model import class_of
 from pipeline.encoder.quiet import quiet_transformers
 from pipeline.encoder.settings import EncoderSettings
 from pipeline.encoder.snapshot import materialise, read_snapshot
@@ -80,16 +81,16 @@ def random_encoder(encoder: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="icehouse-floor-") as name:
         folder = Path(name)
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
-            from transformers import AutoConfig, AutoModel
+            from transformers import AutoConfig
 
             try:
                 config = AutoConfig.from_pretrained(
                     encoder, local_files_only=True, trust_remote_code=False
                 )
                 with bound, torch.device("meta"):  # sizes without memory
-                    AutoModel.from_config(deepcopy(config), trust_remote_code=False)
+                    class_of(config).from_config(deepcopy(config), trust_remote_code=False)
                 torch.manual_seed(_SEED)
-                model = AutoModel.from_config(config, trust_remote_code=False)
+                model = class_of(config).from_config(config, trust_remote_code=False)
             except Exception as error:  # transformers raises anything
                 if explain(error) is not None:
                     raise

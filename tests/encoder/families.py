@@ -84,9 +84,67 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "rembert": ("RemBertConfig", SIZES | {"input_embedding_size": 32}),
+    # Proteins; the scale of embeddings depends on how many tokens of the row are masked.
+    "esm": (
+        "EsmConfig",
+        COUNTED_FROM_PADDING
+        | {
+            "position_embedding_type": "rotary",
+            "token_dropout": True,
+            "mask_token_id": 4,
+            "emb_layer_norm_before": False,
+        },
+    ),
+    "flaubert": (
+        "FlaubertConfig",
+        {"vocab_size": len(VOCABULARY), "emb_dim": 64, "n_layers": DEPTH, "n_heads": 4}
+        | {"max_position_embeddings": 64},
+    ),
+    "t5": (
+        "T5Config",
+        {"vocab_size": len(VOCABULARY), "d_model": 64, "d_kv": 16, "d_ff": 128, "num_heads": 4}
+        | {"num_layers": DEPTH, "num_decoder_layers": 1, "feed_forward_proj": "gated-gelu"},
+    ),
+    "umt5": (
+        "UMT5Config",
+        {"vocab_size": len(VOCABULARY), "d_model": 64, "d_kv": 16, "d_ff": 128, "num_heads": 4}
+        | {"num_layers": DEPTH, "num_decoder_layers": 1},
+    ),
+    "bart": (
+        "BartConfig",
+        {"vocab_size": len(VOCABULARY), "d_model": 64, "encoder_layers": DEPTH}
+        | {"decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+        | {"encoder_ffn_dim": 128, "decoder_ffn_dim": 128, "max_position_embeddings": 64},
+    ),
+    "gpt2": (
+        "GPT2Config",
+        {"vocab_size": len(VOCABULARY), "n_embd": 64, "n_layer": DEPTH, "n_head": 4}
+        | {"n_positions": 64, "bos_token_id": 2, "eos_token_id": 3},
+    ),
+    "llama": (
+        "LlamaConfig",
+        SIZES | {"num_key_value_heads": 2, "bos_token_id": 2, "eos_token_id": 3},
+    ),
+    "mistral": (
+        "MistralConfig",
+        SIZES | {"num_key_value_heads": 2, "sliding_window": 16, "head_dim": 16},
+    ),
+    "fnet": (
+        "FNetConfig",
+        {key: SIZES[key] for key in SIZES if key != "num_attention_heads"},
+    ),
+    "canine": (
+        "CanineConfig",
+        {key: SIZES[key] for key in SIZES if key != "vocab_size"} | {"num_hash_buckets": 128},
+    ),
 }
-PADDED = ("deberta_v2", "deberta_v2_conv", "mpnet", "rembert")
-"""Families whose attention does not go through transformers' interface."""
+ARRANGEMENTS = {
+    **dict.fromkeys(("gpt2", "llama", "mistral"), "PACKED_CAUSAL"),
+    **dict.fromkeys(("deberta_v2", "deberta_v2_conv", "mpnet", "rembert"), "PADDED"),
+    **dict.fromkeys(("esm", "flaubert", "t5", "umt5", "bart"), "PADDED"),
+    **dict.fromkeys(("fnet", "canine"), "EQUAL"),
+}
+"""How rows of a family lie in what it is given, where they do not lie end to end in an encoder."""
 
 
 def materialise_family(name: str, tokenizer: Path, folder: Path, **changes: Any) -> Path:

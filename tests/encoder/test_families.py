@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import pytest
 import torch
 from conftest import VOCABULARY
 from encoded import bits, rows_of_lengths, states_of
-from families import CONFIGURATIONS, DEPTH, PADDED, materialise_family
+from families import ARRANGEMENTS, CONFIGURATIONS, DEPTH, materialise_family
 
 from pipeline.core.errors import EncoderError
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
-from pipeline.encoder.snapshot import read_snapshot
+from pipeline.encoder.snapshot import UNBOUNDED, read_snapshot
 
 CPU = torch.device("cpu")
 LAYERS = range(DEPTH + 1)
@@ -36,9 +37,7 @@ def reference(folder) -> Callable[..., list[np.ndarray]]:
     """Transformers' own forward pass of one sentence, every layer."""
     import inspect
 
-    from transformers import AutoModel
-
-    model = AutoModel.from_pretrained(folder).eval()
+    model = whole_model(folder)
     segments = (
         "token_type_ids" in inspect.signature(model.forward).parameters
         and (getattr(model.config, "type_vocab_size", 0) or 0) > 1
@@ -46,13 +45,41 @@ def reference(folder) -> Callable[..., list[np.ndarray]]:
 
     @torch.inference_mode()
     def states(ids: np.ndarray, segment_ids: np.ndarray) -> list[np.ndarray]:
-        inputs = {"input_ids": torch.from_numpy(ids.astype(np.int64))[None]}
+        # CANINE's convolution needs four characters; a shorter text is padded.
+        missing = max(0, getattr(model.config, "downsampling_rate", 1) - len(ids))
+        inputs = {
+            "input_ids": torch.from_numpy(np.pad(ids.astype(np.int64), (0, missing)))[None],
+            "attention_mask": (torch.arange(len(ids) + missing) < len(ids)).long()[None],
+        }
         if segments:
-            inputs["token_type_ids"] = torch.from_numpy(segment_ids.astype(np.int64))[None]
+            padded = np.pad(segment_ids.astype(np.int64), (0, missing))
+            inputs["token_type_ids"] = torch.from_numpy(padded)[None]
         output = model(**inputs, output_hidden_states=True)
-        return [hidden[0].numpy() for hidden in output.hidden_states]
+        hidden = output.hidden_states
+        if model.config.model_type == "canine":
+            hidden = of_characters(model, output)
+        return [layer[0, : len(ids)].numpy() for layer in hidden]
 
     return states
+
+
+def whole_model(folder: Path):
+    """The model as a user of transformers loads it, of an encoder and a decoder the former."""
+    from transformers import AutoConfig, AutoModel, T5EncoderModel, UMT5EncoderModel
+
+    halves = {"t5": T5EncoderModel, "umt5": UMT5EncoderModel}
+    config = AutoConfig.from_pretrained(folder)
+    model = halves.get(config.model_type, AutoModel).from_pretrained(folder).eval()
+    return model.get_encoder() if config.model_type == "bart" else model
+
+
+def of_characters(model, output) -> list[torch.Tensor]:
+    """CANINE's layers: the deep ones have a state for four characters, which each of them gets."""
+    embeddings, _, _, *deep = output.hidden_states[:-2]
+    tokens, rate = embeddings.shape[1], model.config.downsampling_rate
+    of_token = torch.arange(tokens).div(rate, rounding_mode="floor") + 1
+    layers = [layer[:, of_token.clamp(max=layer.shape[1] - 1)] for layer in deep[:-1]]
+    return [embeddings, *layers, output.last_hidden_state]
 
 
 def test_every_layer_equals_transformers_one_sentence_at_a_time(encoder, reference):
@@ -93,14 +120,16 @@ def test_layers_above_the_kept_one_are_not_run(folder, encoder):
 
 def calls_of_layers(encoder: FrozenEncoder) -> int:
     """How many encoder layers one short row passes through; ALBERT's share modules."""
-    name, lists = next(
-        (name, module)
+    lists = [
+        module
         for name, module in encoder._model.named_modules()
-        if isinstance(module, torch.nn.ModuleList) and "layer" in name
-    )
-    calls: list[str] = []
+        if isinstance(module, torch.nn.ModuleList) and not re.search("[0-9]", name)
+    ]
+    layers = max(lists, key=len)
+    calls: list[object] = []
     hooks = [
-        layer.register_forward_hook(lambda *_: calls.append(name)) for layer in set(iter(lists))
+        layer.register_forward_hook(lambda module, *_: calls.append(module))
+        for layer in set(iter(layers))
     ]
     states_of(encoder, rows_of_lengths([5]))
     for hook in hooks:
@@ -110,16 +139,19 @@ def calls_of_layers(encoder: FrozenEncoder) -> int:
 
 def test_the_path_follows_from_what_the_model_can_do(request, encoder):
     family = request.node.callspec.params["folder"]
-    assert encoder._loaded.packs == (family not in PADDED)
+    assert encoder.arrangement.name == ARRANGEMENTS.get(family, "PACKED")
 
 
 def test_longest_row_is_what_the_model_has_positions_for(folder, encoder, reference):
     longest = read_snapshot(folder, verify=False).longest_row()
+    if longest == UNBOUNDED:  # T5; its configuration has n_positions: 512
+        longest = 700
     [row] = rows_of_lengths([longest])
     [states] = states_of(encoder, [row])
     assert np.abs(states[DEPTH] - reference(row.input_ids, row.segment_ids)[DEPTH]).max() <= 1e-5
-    with pytest.raises(EncoderError, match=f"a row of {longest + 1} tokens"):
-        states_of(encoder, rows_of_lengths([longest + 1]))
+    if longest != 700:
+        with pytest.raises(EncoderError, match=f"a row of {longest + 1} tokens"):
+            states_of(encoder, rows_of_lengths([longest + 1]))
 
 
 @pytest.mark.parametrize("family", ["roberta", "mpnet"])
@@ -143,29 +175,6 @@ def test_a_padding_token_in_the_text_has_the_position_that_the_model_gives_it(
 @pytest.mark.parametrize(
     ("configuration", "changes", "reason"),
     [
-        ("GPT2Config", {"n_embd": 64, "n_layer": 2, "n_head": 4}, "'gpt2' is a decoder"),
-        (
-            "LlamaConfig",
-            {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4},
-            "'llama' is a decoder",
-        ),
-        (
-            "BartConfig",
-            {
-                "d_model": 64,
-                "hidden_size": 64,
-                "encoder_layers": 1,
-                "decoder_layers": 1,
-                "encoder_attention_heads": 4,
-                "decoder_attention_heads": 4,
-            },
-            "'bart' has a decoder too",
-        ),
-        (
-            "FNetConfig",
-            {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128},
-            "'fnet' is not supported: in company a row has other states at layer 1 than alone",
-        ),
         (
             "AlbertConfig",
             {
@@ -190,3 +199,40 @@ def test_what_cannot_be_cached_is_refused(configuration, changes, reason, tiny_b
         load()
     assert "\n" not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
+
+
+def test_a_model_whose_rows_mix_is_refused(tiny_bert, tmp_path, monkeypatch):
+    from transformers import BertModel
+
+    forward = BertModel.forward
+
+    def mixing(self, input_ids, **inputs):
+        return forward(self, (input_ids + input_ids.shape[0] - 1) % len(VOCABULARY), **inputs)
+
+    folder = materialise_family("bert", tiny_bert, tmp_path)
+    monkeypatch.setattr(BertModel, "is_backend_compatible", lambda _: False)
+    monkeypatch.setattr(BertModel, "forward", mixing)
+    reason = "'bert' is not supported: in company a row has other states at layer 1 than alone"
+    with pytest.raises(EncoderError, match=reason):
+        FrozenEncoder(folder, layers=[1], device=CPU)
+
+
+def test_masked_residues_of_one_protein_do_not_scale_another(tiny_bert, tmp_path):
+    folder = materialise_family("esm", tiny_bert, tmp_path)
+    encoder = FrozenEncoder(folder, layers=LAYERS, device=CPU)
+    rows = rows_of_lengths([9, 9, 20])
+    alone = [states_of(encoder, [row])[0] for row in rows]
+    rows[0].input_ids[3:6] = 4
+    assert bits(states_of(encoder, rows)[1:]) == bits(alone[1:])
+
+
+def test_a_token_of_a_decoder_depends_on_those_before_it_alone(tiny_bert, tmp_path):
+    folder = materialise_family("gpt2", tiny_bert, tmp_path)
+    encoder = FrozenEncoder(folder, layers=[DEPTH], device=CPU)
+    [row] = rows_of_lengths([20])
+    [before] = states_of(encoder, [row])
+    row.input_ids[12] = 7
+    [after] = states_of(encoder, [row])
+    changed = np.abs(after[DEPTH] - before[DEPTH]).max(1) > 1e-6
+    assert not changed[:12].any()
+    assert changed[12:].all()

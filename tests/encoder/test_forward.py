@@ -12,6 +12,7 @@ from conftest import VOCABULARY, random_sentences
 from encoded import states_of
 
 from pipeline.core.errors import EncoderError
+from pipeline.encoder.arrangement import Arrangement
 from pipeline.encoder.forward import PACK_TOKENS, FrozenEncoder
 from pipeline.encoder.packing import DUMMY_TOKENS, dummy_lengths
 from pipeline.encoder.tokenise import RowTokenizer
@@ -210,10 +211,10 @@ def test_layer_beyond_the_depth_is_refused(tiny_encoder, layers):
         FrozenEncoder(tiny_encoder, layers=layers, device=CPU)
 
 
-def test_decoder_is_refused(folder):
+def test_a_bert_that_decodes_is_read_as_one(folder):
     change_config(folder, is_decoder=True)
-    with pytest.raises(EncoderError, match="is a decoder, whose tokens do not see the whole text"):
-        FrozenEncoder(folder, layers=(1,), device=CPU)
+    encoder = FrozenEncoder(folder, layers=(1,), device=CPU)
+    assert encoder.arrangement is Arrangement.PACKED_CAUSAL
 
 
 def test_missing_weights_are_refused(folder):

@@ -337,11 +337,14 @@ def test_model_without_a_number_of_positions_is_one_line(encoder):
         read_snapshot(encoder, verify=False).longest_row()
 
 
-def test_model_with_a_decoder_is_refused(source, tmp_path):
-    change_config(source, model_type="t5", is_encoder_decoder=True)
-    with pytest.raises(EncoderError, match="its type 't5' has a decoder too") as caught:
-        materialise(folder_settings(source), tmp_path / "out")
-    assert "\n" not in str(caught.value)
+def test_what_is_not_accepted_is_not_written(source, tmp_path):
+    def refuse(folder: Path) -> None:
+        assert read_snapshot(folder, verify=True).depth
+        raise EncoderError(f"{folder}: its tokenizer cannot be read")
+
+    with pytest.raises(EncoderError) as caught:
+        materialise(folder_settings(source), tmp_path / "out", accept=refuse)
+    assert str(caught.value) == f"encoder source {str(source)!r}: its tokenizer cannot be read"
     assert not (tmp_path / "out").exists()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import string
 
@@ -243,7 +244,8 @@ def test_tokenizer_that_cannot_be_read_is_refused(tiny_encoder, tmp_path):
         RowTokenizer(folder, max_length=64)
 
 
-def test_tokenizer_without_special_tokens_is_refused(tiny_encoder, tmp_path):
+@pytest.mark.parametrize("has_names", [True, False])
+def test_an_empty_text_has_a_token_or_the_tokenizer_is_refused(tiny_encoder, tmp_path, has_names):
     from tokenizers import Tokenizer, processors
 
     folder = tmp_path / "encoder"
@@ -251,5 +253,13 @@ def test_tokenizer_without_special_tokens_is_refused(tiny_encoder, tmp_path):
     backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
     backend.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     backend.save(str(folder / "tokenizer.json"))
-    with pytest.raises(EncoderError, match="puts 0 special tokens"):
+    if has_names:
+        [empty, word] = RowTokenizer(folder, max_length=64)(["", "wolf"])
+        assert VOCABULARY[empty.input_ids[0]] == "[PAD]"  # neither bos_token nor eos_token
+        assert (empty.length, empty.full_length, empty.word_index.tolist()) == (1, 1, [SPECIAL])
+        assert [VOCABULARY[token] for token in word.input_ids] == ["wolf"]
+        return
+    bare = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(bare), encoding="utf-8")
+    with pytest.raises(EncoderError, match="adds no special tokens to a text, and has none for"):
         RowTokenizer(folder, max_length=64)

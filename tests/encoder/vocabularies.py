@@ -39,7 +39,7 @@ METASPACE = ("xlm_roberta", "deberta_v2")
 
 def byte_level(name: str) -> PreTrainedTokenizerBase:
     """A byte-level BPE with a merge here and there, as one of ``BYTE_LEVEL``."""
-    vocabulary, merges = _bpe()
+    vocabulary, merges = bpe()
     if name != "modernbert":
         prefix = name == "roberta_prefixed"
         return RobertaTokenizer(dict(vocabulary), list(merges), add_prefix_space=prefix)
@@ -52,7 +52,7 @@ def byte_level(name: str) -> PreTrainedTokenizerBase:
 
 def metaspace(name: str) -> PreTrainedTokenizerBase:
     """A Unigram over text whose spaces are marked, as one of ``METASPACE``."""
-    backend = Tokenizer(models.Unigram(list(_unigram()), unk_id=SPECIALS.index("<unk>")))
+    backend = Tokenizer(models.Unigram(list(unigram()), unk_id=SPECIALS.index("<unk>")))
     marked = pre_tokenizers.Metaspace(prepend_scheme="always")
     if name == "xlm_roberta":
         backend.normalizer = normalizers.NFKC()  # nearly the mapping that sentencepiece compiles
@@ -88,7 +88,7 @@ def _template(*, segments: bool = False) -> processors.TemplateProcessing:
 
 
 @cache
-def _bpe() -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]:
+def bpe() -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]:
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     trainer = trainers.BpeTrainer(
@@ -103,7 +103,7 @@ def _bpe() -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, str], ...]]:
 
 
 @cache
-def _unigram() -> tuple[tuple[str, float], ...]:
+def unigram() -> tuple[tuple[str, float], ...]:
     backend = Tokenizer(models.Unigram())
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     trainer = trainers.UnigramTrainer(

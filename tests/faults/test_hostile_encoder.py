@@ -594,7 +594,7 @@ def test_a_pipe_in_a_received_encoder_does_not_wait(
         ({"model_type": "no such type"}, "cannot be"),
         ({"pad_token_id": "x"}, "cannot be"),
         ({"max_position_embeddings": None}, "has no max_position_embeddings"),
-        ({"model_type": "gpt2", "n_positions": 64}, "a decoder"),
+        ({"model_type": "gpt2", "n_positions": 64}, "its weights lack"),
         ({"model_type": "roberta", "pad_token_id": "x"}, "has no pad_token_id"),
         *CONFIGS,
     ],
