@@ -22,7 +22,8 @@ from pipeline.ingest.rows import Example
 from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.writer import write_labels, write_texts
 
-PARAMS = Path("params.yaml")
+PARAMS = Path("tests") / "params.yaml"
+"""Default rows that stay: bars were set for these heads; the sample's may become better ones."""
 
 
 def default_encoder(folder: Path, name: str = "minilm") -> Path:

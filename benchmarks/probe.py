@@ -96,11 +96,11 @@ def main() -> None:
 
 def _params_with_four_layers(folder: Path) -> Path:
     """The default parameters, with a copy of the tagger that reads four layers side by side."""
-    (folder / PARAMS).write_bytes(PARAMS.read_bytes())
+    (folder / PARAMS.name).write_bytes(PARAMS.read_bytes())
     with change_params(folder) as params:
         row = json.loads(json.dumps(params["heads"][WORDS]))
         params["heads"][f"{WORDS}_four"] = {**row, "layers": list(FOUR), "combine": "concat"}
-    return folder / PARAMS
+    return folder / PARAMS.name
 
 
 def _extracted(folder: Path, name: str, times: int, encoder: Path) -> Path:

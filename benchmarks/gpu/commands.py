@@ -15,7 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpora import PARAMS
 from benchmarks.gpu.inputs import Bench
 from benchmarks.gpu.runner import Part
 from pipeline.core.files import sha256_file
@@ -25,6 +24,8 @@ from pipeline.ingest.settings import CorpusSettings
 from pipeline.ingest.writer import write_labels, write_texts
 
 ROOT = Path(__file__).parents[2]
+
+_PARAMS = "params.yaml"
 
 _LONGEST = 120.0
 """Seconds that a command may take."""
@@ -68,7 +69,7 @@ class Project:
     def of(cls, bench: Bench) -> Project:
         """The project, prepared, with the smaller encoder; made once."""
         folder = bench.folder / "project"
-        if not (folder / PARAMS).exists():  # the last thing that is written
+        if not (folder / _PARAMS).exists():  # the last thing that is written
             _write_project(folder, bench)
         return cls(folder, bench.device.type)
 
@@ -168,7 +169,7 @@ def _write_project(folder: Path, bench: Bench) -> None:
         metadata.parent.mkdir(parents=True)
         metadata.write_text("Metadata-Version: 2.1\nName: icehouse\nVersion: 0\n", "utf-8")
     # JSON is YAML.
-    (folder / PARAMS).write_text(json.dumps(params, indent=1), encoding="utf-8")
+    (folder / _PARAMS).write_text(json.dumps(params, indent=1), encoding="utf-8")
 
 
 def _tagged(number: int, words: Sequence[str]) -> Example:

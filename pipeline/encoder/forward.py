@@ -110,7 +110,10 @@ class FrozenEncoder:
             # Float32 is float32, whatever else in this process allowed.
             torch.backends.cuda.matmul.allow_tf32 = False
         if dtype == torch.int8:
-            use_int8(self._model, rows=PACK_TOKENS + DUMMY_TOKENS)
+            if not use_int8(self._model, rows=PACK_TOKENS + DUMMY_TOKENS):
+                raise EncoderError(
+                    f"{folder}: has no layers that multiply in int8; use another compute_dtype"
+                )
             probe.run(self.encode)
         elif device.type != "cpu" or dtype != torch.float32:
             for parameter in self._model.parameters():  # no buffer: rotary angles stay exact

@@ -101,6 +101,9 @@ class Int8Linear(nn.Module):
         quantise: of the inputs; layers that read the same ones share it.
     """
 
+    weight: None = None
+    """No tensor: T5 asks for the precision of one, and lets inputs be where there is none."""
+
     def __init__(
         self,
         linear: nn.Linear,
@@ -133,12 +136,15 @@ class Int8Linear(nn.Module):
         return output.view(*inputs.shape[:-1], -1)
 
 
-def use_int8(model: nn.Module, rows: int) -> None:
+def use_int8(model: nn.Module, rows: int) -> bool:
     """Replaces the linear layers of a model; it stays on the CPU, and the rest in float32.
 
     Args:
         model: in float32.
         rows: of the inputs that are usual.
+
+    Returns:
+        Whether it has any: GPT-2, for one, has layers of its own kind.
     """
     for module, linear_name, activation_name in list(linears_before_gelu(model)):
         linear = getattr(module, linear_name)
@@ -155,6 +161,7 @@ def use_int8(model: nn.Module, rows: int) -> None:
                     setattr(module, name, Int8Linear(linear, rows, quantise=shared))
         for name, linear in linears.items():
             setattr(module, name, Int8Linear(linear, rows))
+    return any(isinstance(module, Int8Linear) for module in model.modules())
 
 
 def require_int8(device: torch.device) -> None:

@@ -33,6 +33,7 @@ from pipeline.ingest.writer import write_corpus, write_labels, write_texts
 SEPARATORS = "\n\r\x0b\x0c\x1c\x85\u2028\u2029"
 characters = st.characters(exclude_categories=("Cs",)) | st.sampled_from(SEPARATORS + '"\\\ufeff\0')
 strings = st.text(characters, max_size=6)
+ids_of_rows = strings.filter(lambda text: "\0" not in text)  # which readers refuse
 texts = (
     strings
     | st.lists(strings, min_size=1, max_size=4).map(tuple)
@@ -82,7 +83,7 @@ def test_each_kind_of_input_has_its_fields(tmp_path: Path):
     ]
 
 
-@given(ids=st.lists(strings, max_size=4, unique=True), data=st.data())
+@given(ids=st.lists(ids_of_rows, max_size=4, unique=True), data=st.data())
 @settings(max_examples=50, deadline=None)
 def test_classes_and_ids_read_back_as_written(
     tmp_path_factory: pytest.TempPathFactory, ids: list[str], data: st.DataObject

@@ -11,6 +11,7 @@ from families import materialise_family
 
 from pipeline.core.environment import GPU_TOKENS, SMALL_GPU_TOKENS, gpu_tokens
 from pipeline.core.errors import MachineError
+from pipeline.encoder import forward
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.tokenised import TokenisedRow
 from pipeline.encoder.transfer import Transfer
@@ -105,10 +106,10 @@ def test_a_full_gpu_is_one_line_that_names_the_setting(tiny_encoder, monkeypatch
     encoder.device = torch.device("cuda:1")
     encoder.pack_tokens = 4096
 
-    def full(**_inputs):
+    def full(*_inputs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nMore.")
 
-    monkeypatch.setattr(encoder, "_model", full)
+    monkeypatch.setattr(forward, "run_layers", full)
     with pytest.raises(MachineError) as caught:
         list(encoder.encode([row(5)]))
     assert str(caught.value) == (
@@ -120,10 +121,10 @@ def test_another_failure_is_not_taken_for_a_full_gpu(tiny_encoder, monkeypatch):
     encoder = FrozenEncoder(tiny_encoder, layers=[1], device=CPU)
     encoder.device = torch.device("cuda")
 
-    def broken(**_inputs):
+    def broken(*_inputs):
         raise RuntimeError("device-side assert triggered")
 
-    monkeypatch.setattr(encoder, "_model", broken)
+    monkeypatch.setattr(forward, "run_layers", broken)
     with pytest.raises(RuntimeError, match="device-side assert"):
         list(encoder.encode([row(5)]))
 

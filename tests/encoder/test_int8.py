@@ -141,7 +141,14 @@ def test_only_plain_layers_whose_sums_fit_are_replaced(monkeypatch):
 
 
 @needs_int8
-@pytest.mark.parametrize("family", CONFIGURATIONS)
+def test_a_model_without_plain_linear_layers_is_refused(tiny_bert, tmp_path):
+    folder = materialise_family("gpt2", tiny_bert, tmp_path)
+    with pytest.raises(EncoderError, match="has no layers that multiply in int8; use another"):
+        FrozenEncoder(folder, layers=[1], device=CPU, dtype=torch.int8)
+
+
+@needs_int8
+@pytest.mark.parametrize("family", [name for name in CONFIGURATIONS if name != "gpt2"])
 def test_int8_is_close_to_float32_and_bits_are_a_rows_own(family, tiny_bert, tmp_path, set_threads):
     folder = materialise_family(family, tiny_bert, tmp_path, initializer_range=0.15)
     rows = rows_of_lengths([2, 3, 9, 16, 17, 33, 48, 64, 20, 20])

@@ -11,7 +11,7 @@ import torch
 from encoded import bits, rows_of_lengths, states_of
 from families import CONFIGURATIONS, materialise_family
 
-from pipeline.core.errors import MachineError
+from pipeline.core.errors import EncoderError, MachineError
 from pipeline.encoder.forward import FrozenEncoder
 from pipeline.encoder.snapshot import read_snapshot
 from pipeline.extraction.recipes import encoder_of
@@ -44,7 +44,13 @@ def assert_close(states: Sequence[dict], expected: Sequence[dict]) -> None:
             assert 0 < np.abs(values - other[layer]).max() <= TOLERANCE * largest
 
 
-@pytest.mark.parametrize("family", CONFIGURATIONS)
+def test_what_has_no_bfloat16_is_refused(tiny_bert, tmp_path):
+    folder = materialise_family("fnet", tiny_bert, tmp_path)  # Fourier transforms
+    with pytest.raises(EncoderError, match=r"type 'fnet' is not supported: .*BFloat16"):
+        FrozenEncoder(folder, layers=[1], device=CPU, dtype=torch.bfloat16)
+
+
+@pytest.mark.parametrize("family", [name for name in CONFIGURATIONS if name != "fnet"])
 def test_bfloat16_is_close_to_float32_and_bits_are_a_rows_own(
     family, tiny_bert, tmp_path, set_threads
 ):

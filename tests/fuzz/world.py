@@ -234,6 +234,7 @@ def trained(head: str, out: str = "") -> tuple[str, ...]:
 def probed(head: str, out: str = "") -> tuple[str, ...]:
     """Arguments of ``probe``."""
     return (
+        *("--texts", "data/text/c"),
         *("--labels", "data/labels/c", "--features", "data/features/f"),
         *("--out", f"{out}models/linear-probes/{head}"),
     )
@@ -245,7 +246,7 @@ def evaluated(head: str, out: str = "") -> tuple[str, ...]:
     return (
         *("--texts", "data/text/c", "--labels", "data/labels/c"),
         *("--head", f"models/{head}/head.json", "--predictions", f"models/{head}/predictions"),
-        *("--probe", f"models/linear-probes/{head}/predictions.jsonl"),
+        *("--rivals", f"models/linear-probes/{head}"),
         *("--metrics", f"{tables}/metrics.json", "--confusion", f"{tables}/confusion.csv"),
         *("--calibration", f"{tables}/calibration.csv"),
         *("--mistakes", f"{out}reports/mistakes/{head}.jsonl"),
