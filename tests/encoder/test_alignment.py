@@ -70,7 +70,7 @@ class Kind:
         name: of the family.
         rows: turns inputs into rows.
         shown: the characters that a token stands for, as the tokenizer writes them; ``None`` for
-            an unknown token.
+            an unknown or special token.
         written: a text as the tokenizer writes it.
         dropped: whether a character, that follows a text, is in no token.
         marks: whether a token may stand for no character, but for the beginning of a word.
@@ -84,13 +84,17 @@ class Kind:
     marks: bool = False
 
 
+SPECIAL = {"[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"}
+
+
 def word_piece(name: str, rows: RowTokenizer) -> Kind:
     backend = rows._tokenizer
     normal = backend.normalizer.normalize_str
 
     def shown(token: int) -> str | None:
         written = backend.id_to_token(token)
-        return None if written == "[UNK]" else written.removeprefix("##")
+        # A special token that stands in a text is one, and is not lower-cased.
+        return None if written in SPECIAL else written.removeprefix("##")
 
     return Kind(name, rows, shown, normal, lambda _before, character: not normal(character).strip())
 
@@ -242,6 +246,7 @@ def test_tokens_of_words_leave_out_no_character_and_do_not_depend_on_other_words
     @settings(max_examples=EXAMPLES[kind.name], deadline=None)
     @given(words=unicode_words)
     @example(words=tuple(AWKWARD))
+    @example(words=("[CLS]",))
     @example(words=("\u00b4\U0001d165",))  # an accent that NFKC moves behind what follows it
     def check(words: tuple[str, ...]) -> None:
         assert_aligned_with_words(kind, words)
