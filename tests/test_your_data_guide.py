@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console import matches
+from console import matches, sessions
 from dvc_project import Project, make_project
 from import_graph import ROOT
 from ruamel.yaml import YAML
@@ -22,26 +22,13 @@ pytestmark = pytest.mark.slow
 GUIDE = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
 
 
-def sessions() -> list[tuple[str, str]]:
-    """``(command, output)`` of every command in the guide's console blocks, in order."""
-    found = []
-    for block in re.findall(r"```console\n(.*?)```", GUIDE, re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            if "<<END" in command:
-                body, output = output.split("\nEND\n", 1) if "\nEND\n" in output else (output, "")
-                command = f"{command}\n{body}\nEND"
-            found.append((command, output))
-    return found
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return make_project(tmp_path_factory.mktemp("guide"))
 
 
 def test_every_command_of_the_guide_prints_what_the_guide_shows(project: Project) -> None:
-    commands = sessions()
+    commands = sessions(GUIDE)
     assert len(commands) == 19
     for command, expected in commands:
         result = subprocess.run(

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Literal
 
 from pipeline.features.reader import Features
+from pipeline.probes.rows import Rows
+from pipeline.probes.states import PairVectors, TextVectors, vectors_of
 from pipeline.quick_look.encoded_sample import EncodedSample
 from pipeline.quick_look.probe_score import probe_score
-from pipeline.quick_look.vectors import SampleVectors, Vectors
 from pipeline.tasks.dataset import LabelledDataset, Split, build_dataset
 from pipeline.tasks.registry import default_label_type
 
@@ -90,8 +91,8 @@ def layer_scores(
         dataset: one of its labels.
         usual: layers that a head reads where nothing is known of the corpus.
     """
-    vectors, found = SampleVectors(encoded.whole), {}
-    read = vectors.of_words if dataset.label_type.on_words else vectors.of_texts
+    found: dict[int, float] = {}
+    read = partial(vectors_of, encoded.whole)
     apart = None if encoded.apart is None else _PairsApart(encoded, encoded.apart)
     for layer in range(encoded.depth + 1):
         found[layer] = probe_score(partial(read, (layer,)), dataset)
@@ -147,11 +148,11 @@ class _PairsApart:
     """Vectors of pairs whose texts are encoded by themselves."""
 
     def __init__(self, encoded: EncodedSample, features: Features) -> None:
-        self._vectors = SampleVectors(features)
-        self._first, self._second = features.example_rows.reshape(2, -1)
+        self._features = features
+        self._rows = features.example_rows.reshape(2, -1).T
         self._places = {row_id: place for place, row_id in enumerate(encoded.sample.ids)}
 
-    def __call__(self, layer: int, split: Split) -> Vectors:
-        """(pairs, 4 * width + 1) float32."""
+    def __call__(self, layer: int, split: Split) -> Rows:
+        """(pairs, 4 * width + 1): what a probe reads of pairs apart."""
         places = [self._places[row_id] for row_id in split.ids]
-        return self._vectors.of_pairs(layer, self._first[places], self._second[places])
+        return PairVectors(TextVectors(self._features, [layer], self._rows[places].ravel()))

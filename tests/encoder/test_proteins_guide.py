@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from console import matches
+from console import matches, sessions
 from dvc_project import Project, copy_code
 from import_graph import ROOT
 from other_encoders import save_source
@@ -18,19 +18,6 @@ pytestmark = pytest.mark.slow
 
 GUIDE = (ROOT / "docs" / "guides" / "proteins.md").read_text(encoding="utf-8")
 HELIX, STRAND = set("AELMKQR"), set("VIYFWT")
-
-
-def sessions() -> list[tuple[str, str]]:
-    """``(command, output)`` of every command in the guide's console blocks, in order."""
-    found = []
-    for block in re.findall(r"```console\n(.*?)```", GUIDE, re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            if "<<END" in command:
-                body, output = output.split("\nEND\n", 1)
-                command = f"{command}\n{body}\nEND"
-            found.append((command, output))
-    return found
 
 
 def write_proteins(path: Path, count: int = 40) -> None:
@@ -58,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_every_command_of_the_guide_prints_what_the_guide_shows(project: Project) -> None:
-    commands = sessions()
+    commands = sessions(GUIDE)
     assert len(commands) == 6
     for command, expected in commands:
         result = subprocess.run(

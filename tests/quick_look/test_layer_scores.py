@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from looked import encoded, pairs_corpus, words_corpus
 from pipelines import LABELS
@@ -26,6 +27,20 @@ def scores_of(found: EncodedSample, label: str, usual: Sequence[int] = (1, 2, 3)
     dataset = read_dataset(found, label)
     rows = list(layer_scores(found, dataset, usual=usual))
     return LabelScores(label, dataset.label_type.probe_metric, len(usual), rows)
+
+
+def test_pairs_apart_are_made_of_each_text_by_itself(tiny_encoder: Path, tmp_path: Path) -> None:
+    with encoded(pairs_corpus(40), tmp_path, tiny_encoder) as found:
+        assert found.apart is not None
+        split = read_dataset(found, "same").splits["train"]
+        rows = scoring._PairsApart(found, found.apart)(2, split)
+        vectors = np.concatenate(list(rows.map(lambda block, _: block.values.numpy())))  # type: ignore[attr-defined]
+        for row_id, vector in zip(split.ids, vectors, strict=True):
+            place = found.sample.ids.index(row_id)
+            u, v = (found.apart.states(f"{place}_{side}", layer=2).mean(0) for side in (1, 2))
+            cosine = u @ v / np.linalg.norm(u) / np.linalg.norm(v)
+            expected = np.concatenate([u, v, abs(u - v), u * v, [cosine]])
+            assert vector == pytest.approx(expected, abs=1e-5)
 
 
 def test_every_layer_is_probed_for_labels_of_every_kind(tiny_encoder: Path, tmp_path: Path) -> None:
